@@ -1,0 +1,1 @@
+"""What the services share: ports and their adapters, tasks, errors, clock, identity."""

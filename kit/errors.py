@@ -1,0 +1,83 @@
+"""The error tree. A family says what happens to the event or task that met it.
+
+AnteroomError
+├── PermanentError      dead letter at once, with the reason: trying again can't help
+├── TransientError      backoff and another try: a neighbour is away for now
+│   └── Unavailable     names the neighbour (antivirus, PACS, SMTP server, …)
+├── VersionConflict     somebody else saved first: read again, decide again
+└── Refused             said to a person or a sender: what is wrong and what to do
+    ├── NotFound        404
+    ├── Forbidden       403
+    ├── Stale           409: decided on a view that is no longer current
+    └── TooLarge        413
+Anything else is a defect: a few tries, then dead letter.
+"""
+
+
+class AnteroomError(Exception):
+    """Root of all errors raised on purpose."""
+
+
+class PermanentError(AnteroomError):
+    """Trying again cannot help. Goes to the dead letters with its text (which never holds PHI)."""
+
+
+class TransientError(AnteroomError):
+    """Trying again later may help."""
+
+
+class Unavailable(TransientError):
+    """A neighbour can't be reached or answers that it is busy."""
+
+    def __init__(self, neighbour: str, reason: str) -> None:
+        super().__init__(f"{neighbour}: {reason}")
+        self.neighbour = neighbour
+        self.reason = reason
+
+
+class VersionConflict(AnteroomError):
+    """The document was saved by somebody else since it was read, or already exists (insert)."""
+
+    def __init__(self, collection: str, doc_id: str, expected: int) -> None:
+        super().__init__(f"{collection}/{doc_id} is no longer at version {expected}")
+
+
+class Refused(AnteroomError):
+    """A request that can't be granted. `code` is for programs, the text is for the person; no PHI."""
+
+    status = 400
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+class NotFound(Refused):
+    status = 404
+
+
+class Unauthorized(Refused):
+    status = 401
+
+
+class Forbidden(Refused):
+    status = 403
+
+
+class Stale(Refused):
+    status = 409
+
+
+class TooLarge(Refused):
+    status = 413
+
+
+class Unsupported(Refused):
+    status = 415
+
+
+class NoSpace(Refused):
+    """The data volume is full (507): nothing was kept, send again when the operator has made room."""
+
+    status = 507
