@@ -1,0 +1,372 @@
+"""The local spool: tar files that grow file by file, each durable before its sender hears "success".
+
+One SpoolFile is one batch in the making (its id is the batch's id): `<id>.tar` beside `<id>.json`,
+which says whose it is and is durable before the first byte. A member's data is written first and
+its header last, with a CRC-32 of the data in the header's user-name field; so after a crash
+`Spool.recover` keeps exactly the members that are whole and cuts off the rest. Made for one
+process: a folder has one owner, and `recover` runs before the first `open`.
+"""
+
+import asyncio
+import errno
+import os
+import shutil
+import tarfile
+import unicodedata
+import zlib
+from collections.abc import AsyncIterable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import orjson
+
+from kit.errors import NoSpace, TooLarge, Unavailable
+from kit.ids import random_id
+
+BLOCK = 512
+_GATHER = 1 << 20
+_RECHECK = 64 << 20
+_MAX_NAME = 1024
+_OCTAL_LIMIT = 8**11
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+Chunk = bytes | bytearray | memoryview
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file in a spool. `offset` is where its data begins in the tar."""
+
+    name: str
+    offset: int
+    size: int
+
+
+def member_name(ordinal: int, path: str) -> str:
+    """The name of a file in a batch, "<ordinal>/<path>": NFC, without NUL, at most 1,024 characters.
+
+    The path is what the sender called it, for display alone; the ordinal is its identity.
+    """
+    shown = path.encode("utf-8", "replace").decode("utf-8").replace("\0", "_")
+    shown = unicodedata.normalize("NFC", shown)[-_MAX_NAME:]
+    return f"{ordinal}/{shown or 'unnamed'}"
+
+
+def no_space() -> NoSpace:
+    return NoSpace(
+        "no-space", "The receiving disk is full. Nothing of this was kept; please send it again later."
+    )
+
+
+class Spool:
+    """A folder of spool files. `reserve`: bytes that stay free on the volume (below it: NoSpace)."""
+
+    def __init__(self, folder: Path, *, reserve: int = 0) -> None:
+        self._folder = folder
+        self._reserve = reserve
+
+    def has_room(self, size: int = 0) -> bool:
+        """Whether `size` more bytes would leave the reserve untouched."""
+        place = self._folder if self._folder.exists() else self._folder.parent
+        return shutil.disk_usage(place).free - size >= self._reserve
+
+    def check_room(self, size: int = 0) -> None:
+        """Raises NoSpace."""
+        if not self.has_room(size):
+            raise no_space()
+
+    async def open(self, owner: Mapping[str, Any], *, spool_id: str | None = None) -> "SpoolFile":
+        """Start a new spool file. `owner` is kept as JSON beside it and given back by recover.
+        Raises NoSpace."""
+        self.check_room()
+        return await asyncio.to_thread(self._open, spool_id or random_id(), dict(owner))
+
+    def _open(self, spool_id: str, owner: dict[str, Any]) -> "SpoolFile":
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            side, tar = self._folder / f"{spool_id}.json", self._folder / f"{spool_id}.tar"
+            partial = side.with_suffix(".tmp")
+            with partial.open("wb") as file:
+                file.write(orjson.dumps(owner))
+                file.flush()
+                os.fsync(file.fileno())
+            fd = os.open(tar, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            partial.rename(side)
+            _sync_folder(self._folder)
+        except OSError as error:
+            raise (no_space() if error.errno in _FULL else error) from error
+        return SpoolFile(self, spool_id, tar, fd, owner, [])
+
+    async def recover(self) -> list["SpoolFile"]:
+        """What an earlier process left behind, each cut to its whole members, ready to be sealed.
+
+        One whose tar is gone (adopted by the object store already) has `adopted` True.
+        """
+        return await asyncio.to_thread(self._recover)
+
+    def _recover(self) -> list["SpoolFile"]:
+        if not self._folder.exists():
+            return []
+        for partial in self._folder.glob("*.tmp"):
+            partial.unlink()
+        found = []
+        for side in sorted(self._folder.glob("*.json")):
+            owner = orjson.loads(side.read_bytes())
+            tar = side.with_suffix(".tar")
+            if not tar.exists():
+                found.append(SpoolFile(self, side.stem, tar, -1, owner, []))
+                continue
+            fd = os.open(tar, os.O_RDWR | os.O_CLOEXEC)
+            with os.fdopen(os.dup(fd), "rb") as file:
+                members = list(whole_members(file))
+            spooled = SpoolFile(self, side.stem, tar, fd, owner, members)
+            os.ftruncate(fd, spooled.size)
+            os.fdatasync(fd)
+            found.append(spooled)
+        for tar in self._folder.glob("*.tar"):
+            if not tar.with_suffix(".json").exists():
+                tar.unlink()
+        return found
+
+
+class SpoolFile:
+    """One growing tar. Appends are serial; callers that want to overlap use one file each."""
+
+    def __init__(
+        self, spool: Spool, spool_id: str, path: Path, fd: int, owner: dict[str, Any], members: list[Member]
+    ) -> None:
+        self.id = spool_id
+        self.path = path
+        self.owner = owner
+        self.members = members
+        """Whole members so far, in order."""
+        self._spool = spool
+        self._fd = fd
+        self._end = _padded(members[-1].offset + members[-1].size) if members else 0
+        self._lock = asyncio.Lock()
+        self._broken = False
+        self.adopted = fd < 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of the tar so far, without the two end blocks."""
+        return self._end
+
+    async def append(
+        self, name: str, chunks: AsyncIterable[Chunk], *, limit: int | None = None, sync: bool = True
+    ) -> Member:
+        """Write one file of yet unknown length, durable on return unless `sync` is False (then
+        sync() makes it so). Chunks must not change after they were yielded.
+
+        Nothing of the file is kept when it fails: NoSpace (disk full or reserve reached), TooLarge
+        (more than `limit` bytes), Unavailable (the disk reports errors), or whatever `chunks`
+        raises, cancellation included.
+        """
+        async with self._lock:
+            if self._broken:
+                raise Unavailable("spool", "the disk reported an error")
+            try:
+                return await self._append(name, chunks, limit, sync)
+            except OSError as error:
+                self._roll_back()
+                if error.errno in _FULL:
+                    raise no_space() from error
+                self._broken = True
+                raise Unavailable("spool", f"the disk reported error {error.errno}") from error
+            except BaseException:
+                self._roll_back()
+                raise
+
+    async def _append(self, name: str, chunks: AsyncIterable[Chunk], limit: int | None, sync: bool) -> Member:
+        self._spool.check_room()
+        header = _header(name)
+        start = self._end + len(header)
+        size = crc = held = 0
+        gathered: list[Chunk] = []
+        checked = _RECHECK
+        async for chunk in chunks:
+            if not len(chunk):
+                continue
+            gathered.append(chunk)
+            held += len(chunk)
+            if limit is not None and size + held > limit:
+                raise TooLarge("file-too-large", f"A file is larger than the limit of {limit:,} bytes.")
+            if held >= _GATHER or len(gathered) >= 512:
+                crc = await _in_thread(lambda: _write(self._fd, gathered, start + size, crc))  # noqa: B023
+                size, held, gathered = size + held, 0, []
+            if size >= checked:
+                self._spool.check_room()
+                checked += _RECHECK
+        last_at, data_size = start + size, size + held
+
+        def finish() -> None:
+            total_crc = _write(self._fd, gathered, last_at, crc) if gathered else crc
+            end = _padded(start + data_size)
+            if end > start + data_size:
+                os.pwrite(self._fd, bytes(end - start - data_size), start + data_size)
+            os.pwrite(self._fd, _completed(header, data_size, total_crc), self._end)
+            if sync:
+                os.fdatasync(self._fd)
+
+        await _in_thread(finish)
+        member = Member(name, start, data_size)
+        self.members.append(member)
+        self._end = _padded(start + data_size)
+        return member
+
+    def _roll_back(self) -> None:
+        try:
+            os.ftruncate(self._fd, self._end)
+        except OSError:
+            self._broken = True
+
+    async def sync(self) -> None:
+        """Make durable what was appended with sync=False. Raises NoSpace, Unavailable."""
+        async with self._lock:
+            try:
+                await _in_thread(lambda: os.fdatasync(self._fd))
+            except OSError as error:
+                self._broken = True
+                if error.errno in _FULL:
+                    raise no_space() from error
+                raise Unavailable("spool", f"the disk reported error {error.errno}") from error
+
+    async def seal(self) -> Path:
+        """Write the tar's end, sync, close. The path is then ready for Objects.adopt. Raises NoSpace."""
+        async with self._lock:
+            if self._fd >= 0:
+                try:
+                    await _in_thread(self._seal)
+                except OSError as error:
+                    raise (no_space() if error.errno in _FULL else error) from error
+            return self.path
+
+    def _seal(self) -> None:
+        os.pwrite(self._fd, bytes(2 * BLOCK), self._end)
+        os.ftruncate(self._fd, self._end + 2 * BLOCK)
+        os.fdatasync(self._fd)
+        fd, self._fd = self._fd, -1
+        os.close(fd)
+
+    async def forget(self) -> None:
+        """The batch is known elsewhere (or not wanted): remove every trace, the tar included."""
+        async with self._lock:
+            await asyncio.to_thread(self._forget)
+
+    def _forget(self) -> None:
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            os.close(fd)
+        self.path.unlink(missing_ok=True)
+        self.path.with_suffix(".json").unlink(missing_ok=True)
+
+    async def release(self) -> None:
+        """Close the file and leave it where it is, for recover in the next process."""
+        async with self._lock:
+            if self._fd >= 0:
+                fd, self._fd = self._fd, -1
+                os.close(fd)
+
+
+def whole_members(file: BinaryIO) -> Iterator[Member]:
+    """The members of a spool tar from its start, up to the first that is not whole."""
+    offset = 0
+    long_name: str | None = None
+    while True:
+        file.seek(offset)
+        block = file.read(BLOCK)
+        try:
+            info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        except tarfile.HeaderError:
+            return
+        data = offset + BLOCK
+        if info.type == tarfile.XHDTYPE:
+            if info.size > 1 << 20:
+                return
+            long_name = _pax_path(file.read(info.size))
+        elif info.type != tarfile.REGTYPE or _crc(file, info.size) != info.uname:
+            return
+        else:
+            yield Member(long_name or info.name, data, info.size)
+            long_name = None
+        offset = _padded(data + info.size)
+
+
+def _header(name: str) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.mode = 0o600
+    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+
+
+def _completed(header: bytes, size: int, crc: int) -> bytes:
+    """The header with its size (base-256 from 8 GiB on, as GNU and star write it), CRC and checksum."""
+    block = bytearray(header[-BLOCK:])
+    block[124:136] = b"%011o\0" % size if size < _OCTAL_LIMIT else b"\x80" + size.to_bytes(11, "big")
+    block[265:273] = b"%08x" % crc
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return header[:-BLOCK] + bytes(block)
+
+
+def _pax_path(records: bytes) -> str | None:
+    while records:
+        length, _, rest = records.partition(b" ")
+        if not length.isdigit() or int(length) <= len(length):
+            return None
+        record = rest[: int(length) - len(length) - 2]
+        keyword, _, value = record.partition(b"=")
+        if keyword == b"path":
+            return value.decode("utf-8", "replace")
+        records = records[int(length) :]
+    return None
+
+
+def _crc(file: BinaryIO, size: int) -> str | None:
+    """CRC-32 of the next `size` bytes as in the header; None when they aren't all there."""
+    crc = 0
+    while size > 0:
+        block = file.read(min(size, _GATHER))
+        if not block:
+            return None
+        crc = zlib.crc32(block, crc)
+        size -= len(block)
+    return f"{crc:08x}"
+
+
+def _write(fd: int, chunks: list[Chunk], offset: int, crc: int) -> int:
+    """Write all chunks at offset, whole, and return the continued CRC."""
+    for chunk in chunks:
+        crc = zlib.crc32(chunk, crc)
+    views = [memoryview(chunk).cast("B") for chunk in chunks]
+    while views:
+        done = os.pwritev(fd, views, offset)
+        offset += done
+        while views and done >= len(views[0]):
+            done -= len(views.pop(0))
+        if views:
+            views[0] = views[0][done:]
+    return crc
+
+
+def _padded(size: int) -> int:
+    return -(-size // BLOCK) * BLOCK
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+async def _in_thread(work: Callable[[], R]) -> R:
+    """Like asyncio.to_thread, but a cancelled caller waits until the thread has let go of the file."""
+    future = asyncio.get_running_loop().run_in_executor(None, work)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        await asyncio.wait([future])
+        raise
