@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 from kit.clock import Clock
 from kit.documents.port import Collection, Doc, Documents, Instant, Range
-from kit.errors import PermanentError, TransientError, VersionConflict
+from kit.errors import NoSpace, PermanentError, TransientError, VersionConflict
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class TaskRunner(Generic[T]):
     owners count for nothing, so that a restart goes on at once.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a choice the service must make
         self,
         documents: Documents,
         collection: Collection[T],
@@ -148,7 +148,7 @@ class TaskRunner(Generic[T]):
             await self._work_and_settle(task)
         except VersionConflict:
             _log.info("task %s of %s was taken or changed elsewhere", task.id, self._collection.name)
-        except TransientError as error:
+        except (TransientError, NoSpace) as error:
             _log.warning("task %s of %s: %s", task.id, self._collection.name, error)
         finally:
             del self._running[task.id]
@@ -158,7 +158,7 @@ class TaskRunner(Generic[T]):
         work = asyncio.ensure_future(self._work(task))
         try:
             await self._keep_lease_while(work, task)
-        except TransientError as error:
+        except (TransientError, NoSpace) as error:
             if task.attempts >= self._max_attempts:
                 await self._fail(task, str(error))
             else:

@@ -48,7 +48,7 @@ class Workers:
                 initializer=_quiet,
                 context=multiprocessing.get_context("spawn"),
             )
-        future = self._pool.schedule(job, args=args, kwargs=kwargs, timeout=timeout)
+        future = self._pool.schedule(job, args=list(args), kwargs=kwargs, timeout=timeout)
         try:
             result: R = await asyncio.wrap_future(future)
         except ProcessExpired as error:
@@ -60,5 +60,5 @@ class Workers:
     async def stop(self) -> None:
         if self._pool is not None:
             pool, self._pool = self._pool, None
-            pool.stop()
+            pool.stop()  # type: ignore[no-untyped-call]
             await asyncio.to_thread(pool.join, 10)

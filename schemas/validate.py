@@ -106,7 +106,8 @@ class StudyUpdated(Event):
 
 
 class SubmissionValidated(Event):
-    """A closed submission has every file in its state (again, when waiting files move). Key: the submission."""
+    """A closed submission has every file in its state (again, when waiting ones move).
+    Key: the submission."""
 
     topic: ClassVar[str] = "submission-validated"
     owner: ClassVar[str] = "validate"

@@ -1,0 +1,321 @@
+"""The documents port on SQLite: a table a collection, a column a declared field, the body as JSON."""
+
+import base64
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+import orjson
+
+from kit.bus.log import append
+from kit.documents.port import Collection, D, Has, HasPrefix, In, Page, Range, Where, instant_text
+from kit.documents.store import Store, Transaction
+from kit.errors import VersionConflict
+from schemas.envelope import Event
+
+_LAST = "\U0010ffff"
+
+
+class SqliteDocuments:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._defined: set[str] = set()
+
+    async def get(self, collection: Collection[D], doc_id: str) -> D | None:
+        table = self._table(collection)
+        row = self._store.read_now(
+            lambda connection: connection.execute(
+                f"SELECT version, body FROM {table} WHERE id = ?",  # noqa: S608 - names are declared in code
+                (doc_id,),
+            ).fetchone()
+        )
+        return None if row is None else _loaded(collection, row[0], row[1])
+
+    async def save(self, collection: Collection[D], doc: D, emits: Sequence[Event] = ()) -> D:
+        table = self._table(collection)
+        expected = doc.version
+        row = _row(collection, doc, expected + 1)
+        columns = _columns(collection)
+        members = _members(collection, doc)
+
+        def operation(transaction: Transaction) -> None:
+            connection = transaction.connection
+            if expected == 0:
+                marks = ", ".join("?" * len(columns))
+                done = connection.execute(
+                    f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({marks})",  # noqa: S608
+                    row,
+                )
+            else:
+                sets = ", ".join(f"{column} = ?" for column in columns[1:])
+                done = connection.execute(
+                    f"UPDATE {table} SET {sets} WHERE id = ? AND version = ?",  # noqa: S608
+                    (*row[1:], doc.id, expected),
+                )
+            if done.rowcount != 1:
+                raise VersionConflict(collection.name, doc.id, expected)
+            if members is not None:
+                _save_members(connection, collection, doc.id, members)
+            transaction.appended.extend(append(connection, emits))
+
+        await self._store.write(operation)
+        doc.version = expected + 1
+        return doc
+
+    async def insert_many(self, collection: Collection[D], docs: Sequence[D]) -> None:
+        table = self._table(collection)
+        columns = _columns(collection)
+        marks = ", ".join("?" * len(columns))
+        rows = [(_row(collection, doc, 1), _members(collection, doc)) for doc in docs]
+
+        def operation(transaction: Transaction) -> None:
+            for row, members in rows:
+                done = transaction.connection.execute(
+                    f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({marks})",  # noqa: S608
+                    row,
+                )
+                if done.rowcount == 1 and members is not None:
+                    _save_members(transaction.connection, collection, str(row[0]), members)
+
+        await self._store.write(operation)
+
+    async def delete(self, collection: Collection[D], doc: D) -> None:
+        table = self._table(collection)
+
+        def operation(transaction: Transaction) -> None:
+            connection = transaction.connection
+            done = connection.execute(
+                f"DELETE FROM {table} WHERE id = ? AND version = ?",  # noqa: S608
+                (doc.id, doc.version),
+            )
+            if (
+                done.rowcount == 0
+                and connection.execute(
+                    f"SELECT 1 FROM {table} WHERE id = ?",  # noqa: S608
+                    (doc.id,),
+                ).fetchone()
+            ):
+                raise VersionConflict(collection.name, doc.id, doc.version)
+            if collection.members and done.rowcount:
+                _save_members(connection, collection, doc.id, set())
+
+        await self._store.write(operation)
+
+    async def find(
+        self,
+        collection: Collection[D],
+        where: Where | None = None,
+        *,
+        order: str | None = None,
+        descending: bool = False,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Page[D]:
+        table = self._table(collection)
+        by = _column(collection, order) if order else "id"
+        conditions, values = _conditions(collection, where or {})
+        if cursor is not None:
+            condition, more = _after(cursor, by, descending)
+            conditions.append(condition)
+            values.extend(more)
+        direction = "DESC" if descending else "ASC"
+        sql = (
+            f"SELECT id, version, {by}, body FROM {table} WHERE {' AND '.join(conditions) or '1'} "  # noqa: S608
+            f"ORDER BY {by} {direction}, id {direction} LIMIT ?"
+        )
+
+        def query(connection: sqlite3.Connection) -> list[Any]:
+            return connection.execute(sql, (*values, limit + 1)).fetchall()
+
+        rows = await self._store.read(query)
+        items = [_loaded(collection, row[1], row[3]) for row in rows[:limit]]
+        last = rows[limit - 1] if len(rows) > limit else None
+        return Page(items, None if last is None else _cursor(last[2], last[0]))
+
+    async def project(
+        self,
+        collection: Collection[D],
+        fields: Sequence[str],
+        where: Where | None = None,
+        *,
+        order: str | None = None,
+        descending: bool = False,
+        limit: int = 100,
+    ) -> list[dict[str, Any]]:
+        table = self._table(collection)
+        by = _column(collection, order) if order else "id"
+        conditions, values = _conditions(collection, where or {})
+        direction = "DESC" if descending else "ASC"
+        paths = ", ".join(f"'$.{_known(collection, name)}'" for name in fields)
+        sql = (
+            f"SELECT id, json_extract(body, '$.id', {paths}) FROM {table} "  # noqa: S608
+            f"WHERE {' AND '.join(conditions) or '1'} ORDER BY {by} {direction}, id {direction} LIMIT ?"
+        )
+
+        def query(connection: sqlite3.Connection) -> list[Any]:
+            return connection.execute(sql, (*values, limit)).fetchall()
+
+        found = []
+        for _, text in await self._store.read(query):
+            doc_id, *content = orjson.loads(text)
+            found.append({"id": doc_id, **dict(zip(fields, content, strict=True))})
+        return found
+
+    async def count(self, collection: Collection[D], where: Where | None = None, *, cap: int = 10_000) -> int:
+        table = self._table(collection)
+        conditions, values = _conditions(collection, where or {})
+        sql = f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {' AND '.join(conditions) or '1'} LIMIT ?)"  # noqa: S608
+
+        def query(connection: sqlite3.Connection) -> int:
+            return int(connection.execute(sql, (*values, cap)).fetchone()[0])
+
+        return await self._store.read(query)
+
+    def _table(self, collection: Collection[D]) -> str:
+        table = _table_name(collection)
+        if collection.name not in self._defined:
+            _define(self._store, collection, table)
+            self._defined.add(collection.name)
+        return table
+
+
+def _define(store: Store, collection: Collection[Any], table: str) -> None:
+    """Create the table, its columns and indexes; add and fill columns declared since."""
+    store.define(
+        f"CREATE TABLE IF NOT EXISTS {table} "
+        "(id TEXT NOT NULL PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL)"
+    )
+    present = {
+        row[1] for row in store.read_now(lambda c: c.execute(f"PRAGMA table_info({table})").fetchall())
+    }
+    statements = []
+    for name in collection.fields:
+        column = _column(collection, name)
+        if column not in present:
+            statements.append(f"ALTER TABLE {table} ADD COLUMN {column}")
+            statements.append(f"UPDATE {table} SET {column} = json_extract(body, '$.{name}')")  # noqa: S608
+        statements.append(f"CREATE INDEX IF NOT EXISTS {table}_{name} ON {table} ({column}, id)")
+    for names in collection.compound:
+        columns = ", ".join(_column(collection, name) for name in names)
+        statements.append(
+            f"CREATE INDEX IF NOT EXISTS {table}__{'__'.join(names)} ON {table} ({columns}, id)"
+        )
+    if collection.members:
+        statements.append(
+            f"CREATE TABLE IF NOT EXISTS {table}_members (value TEXT NOT NULL, id TEXT NOT NULL, "
+            "PRIMARY KEY (value, id)) WITHOUT ROWID"
+        )
+        statements.append(f"CREATE INDEX IF NOT EXISTS {table}_members_id ON {table}_members (id)")
+    store.define(";\n".join(statements))
+
+
+def _table_name(collection: Collection[Any]) -> str:
+    return "d_" + collection.name.replace("-", "_")
+
+
+def _known(collection: Collection[Any], name: str) -> str:
+    if name not in collection.model.model_fields:
+        raise ValueError(f"{collection.name} has no field {name}")
+    return name
+
+
+def _column(collection: Collection[Any], name: str) -> str:
+    if name == "id":
+        return "id"
+    if name not in collection.fields:
+        raise ValueError(f"{collection.name} declares no index on {name}")
+    return f"f_{name}"
+
+
+def _columns(collection: Collection[Any]) -> list[str]:
+    return ["id", "version", "body", *(f"f_{name}" for name in collection.fields)]
+
+
+def _row(collection: Collection[D], doc: D, version: int) -> tuple[Any, ...]:
+    fields = (_plain(getattr(doc, name)) for name in collection.fields)
+    return (doc.id, version, doc.model_dump_json(), *fields)
+
+
+def _loaded(collection: Collection[D], version: int, body: str) -> D:
+    doc = collection.model.model_validate_json(body)
+    doc.version = version
+    return doc
+
+
+def _plain(value: Any) -> str | int | float | None:
+    if isinstance(value, datetime):
+        return instant_text(value)
+    if isinstance(value, Enum):
+        value = value.value
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise TypeError(f"a {type(value).__name__} can't be filtered by")
+
+
+def _members(collection: Collection[D], doc: D) -> set[str] | None:
+    return set(getattr(doc, collection.members)) if collection.members else None
+
+
+def _save_members(
+    connection: sqlite3.Connection, collection: Collection[Any], doc_id: str, members: set[str]
+) -> None:
+    table = f"{_table_name(collection)}_members"
+    present = {row[0] for row in connection.execute(f"SELECT value FROM {table} WHERE id = ?", (doc_id,))}  # noqa: S608
+    connection.executemany(
+        f"DELETE FROM {table} WHERE value = ? AND id = ?",  # noqa: S608
+        [(value, doc_id) for value in present - members],
+    )
+    connection.executemany(
+        f"INSERT INTO {table} (value, id) VALUES (?, ?)",  # noqa: S608
+        [(value, doc_id) for value in members - present],
+    )
+
+
+def _conditions(collection: Collection[Any], where: Where) -> tuple[list[str], list[Any]]:
+    conditions: list[str] = []
+    values: list[Any] = []
+    for name, wanted in where.items():
+        if isinstance(wanted, Has | HasPrefix):
+            if name != collection.members:
+                raise ValueError(f"{collection.name} declares no members list {name}")
+            matching = "value = ?" if isinstance(wanted, Has) else "value >= ? AND value < ?"
+            conditions.append(f"id IN (SELECT id FROM {_table_name(collection)}_members WHERE {matching})")  # noqa: S608
+            values.append(wanted.value)
+            if isinstance(wanted, HasPrefix):
+                values.append(wanted.value + _LAST)
+            continue
+        column = _column(collection, name)
+        if wanted is None:
+            conditions.append(f"{column} IS NULL")
+        elif isinstance(wanted, In):
+            conditions.append(f"{column} IN ({', '.join('?' * len(wanted.values))})")
+            values.extend(_plain(value) for value in wanted.values)
+        elif isinstance(wanted, Range):
+            for sign, bound in ((">=", wanted.low), ("<", wanted.high)):
+                if bound is not None:
+                    conditions.append(f"{column} {sign} ?")
+                    values.append(_plain(bound))
+        else:
+            conditions.append(f"{column} = ?")
+            values.append(_plain(wanted))
+    return conditions, values
+
+
+def _cursor(value: Any, doc_id: str) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps([value, doc_id])).decode()
+
+
+def _after(cursor: str, by: str, descending: bool) -> tuple[str, list[Any]]:
+    """The rows behind a cursor. SQLite sorts NULL before everything."""
+    value, doc_id = orjson.loads(base64.urlsafe_b64decode(cursor))
+    sign = "<" if descending else ">"
+    if by == "id":
+        return f"id {sign} ?", [doc_id]
+    if value is None and descending:
+        return f"({by} IS NULL AND id < ?)", [doc_id]
+    if value is None:
+        return f"(({by} IS NULL AND id > ?) OR {by} IS NOT NULL)", [doc_id]
+    rest = f" OR {by} IS NULL" if descending else ""
+    return f"(({by}, id) {sign} (?, ?){rest})", [value, doc_id]

@@ -1,0 +1,101 @@
+"""The HTTP side of a process: the services' routers, one form of error answer, health, metrics."""
+
+import logging
+from collections.abc import Sequence
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+
+from kit.errors import Refused, TransientError, VersionConflict
+from kit.service import Kit, Service
+
+_log = logging.getLogger(__name__)
+
+
+def build_app(kit: Kit, services: Sequence[Service]) -> FastAPI:
+    app = FastAPI(title="Anteroom", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
+    app.state.identity = kit.identity
+    for service in services:
+        for router in service.routers:
+            app.include_router(router)
+    app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(TransientError, _busy)
+    app.add_exception_handler(VersionConflict, _conflict)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _defect)
+    _add_health(app, services)
+    return app
+
+
+def answer(status: int, code: str, error: str) -> JSONResponse:
+    """The one form of error answer: a code for programs, a sentence for people."""
+    return JSONResponse({"code": code, "error": error}, status_code=status)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    response = answer(error.status, error.code, error.text)
+    if error.status == 401:
+        response.headers["www-authenticate"] = "Bearer"
+    return response
+
+
+async def _busy(request: Request, error: Exception) -> Response:
+    _log.warning("%s %s could not be served: %s", request.method, _route(request), error)
+    response = answer(503, "busy", "This can't be done at the moment. Please try again in a minute.")
+    response.headers["retry-after"] = "10"
+    return response
+
+
+async def _conflict(_: Request, __: Exception) -> Response:
+    return answer(
+        409, "changed-meanwhile", "Somebody else changed this at the same time. Look again and retry."
+    )
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    places = sorted({".".join(str(part) for part in item["loc"][1:]) or "body" for item in error.errors()})
+    return answer(
+        422, "invalid", f"These fields are missing or not in the expected form: {', '.join(places)}."
+    )
+
+
+async def _http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    texts = {404: "There is nothing at this address.", 405: "This address does not take that method."}
+    response = answer(error.status_code, "http", texts.get(error.status_code, str(error.detail)))
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _defect(request: Request, error: Exception) -> Response:
+    _log.error("%s %s met a defect", request.method, _route(request), exc_info=error)
+    return answer(500, "internal", "Something went wrong here. It has been logged; please try again.")
+
+
+def _route(request: Request) -> str:
+    """The route's template: paths hold ids, never more, but a log needs none."""
+    route = request.scope.get("route")
+    return getattr(route, "path", "unknown route")
+
+
+def _add_health(app: FastAPI, services: Sequence[Service]) -> None:
+    @app.get("/healthz", include_in_schema=False)
+    async def healthz() -> Response:
+        return PlainTextResponse("ok")
+
+    @app.get("/readyz", include_in_schema=False)
+    async def readyz() -> Response:
+        """Every door and neighbour by name: null is well, a sentence says what is wrong."""
+        found = {name: await check() for service in services for name, check in service.checks.items()}
+        doors = {name: text for name, text in found.items() if name.endswith("door")}
+        return JSONResponse(found, status_code=503 if any(doors.values()) else 200)
+
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
