@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from kit.clock import Clock
-from kit.documents.port import Collection, Doc, Documents, Instant, Range
+from kit.documents.port import Collection, Doc, Documents, Instant, Range, Where
 from kit.errors import NoSpace, PermanentError, TransientError, VersionConflict
 
 _log = logging.getLogger(__name__)
@@ -42,7 +42,8 @@ class TaskRunner(Generic[T]):
     PermanentError, a defect, or a TransientError after `max_attempts` calls
     `give_up(task, reason)`, which saves the task as failed (due_at None) with its events.
     `owner` is this process; with `exclusive` (embedded: the only process) leases of earlier
-    owners count for nothing, so that a restart goes on at once.
+    owners count for nothing, so that a restart goes on at once. `where` narrows the runner to a
+    part of the collection: several runners then share it, and one that is stuck stops no other.
     """
 
     def __init__(  # noqa: PLR0913 - each is a choice the service must make
@@ -59,6 +60,7 @@ class TaskRunner(Generic[T]):
         lease: timedelta = timedelta(seconds=60),
         backoff: Sequence[timedelta] = BACKOFF,
         max_attempts: int = 12,
+        where: Where | None = None,
     ) -> None:
         self._documents = documents
         self._collection = collection
@@ -71,6 +73,7 @@ class TaskRunner(Generic[T]):
         self._lease = lease
         self._backoff = backoff
         self._max_attempts = max_attempts
+        self._where = dict(where or {})
         self._wake = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -116,7 +119,7 @@ class TaskRunner(Generic[T]):
             return 30.0
         page = await self._documents.find(
             self._collection,
-            {"due_at": Range(high=now + timedelta(hours=1))},
+            {**self._where, "due_at": Range(high=now + timedelta(hours=1))},
             order="due_at",
             limit=free + len(self._running) + 16,
         )
