@@ -1,0 +1,71 @@
+"""What ends an association before its time. None of these texts holds content of a message.
+
+AssociationFailed (Unavailable: backoff and another try)
+├── Unreachable     no connection, or TLS could not be agreed
+├── Rejected        A-ASSOCIATE-RJ, with its reason
+├── Aborted         A-ABORT by the peer, or the connection was lost
+├── PeerSilent      a timeout: nothing, or too little, came or was taken
+├── ProtocolError   what the peer sent breaks PS3.7 or PS3.8
+└── NotNegotiated   no accepted presentation context for what is to be sent
+PeerReleased        A-RELEASE-RQ: the orderly end, no failure
+"""
+
+from kit.errors import Unavailable
+
+
+class AssociationFailed(Unavailable):
+    """`neighbour` names the peer (an AE title, host:port), `reason` is one clause for a person."""
+
+
+class Unreachable(AssociationFailed):
+    pass
+
+
+class Rejected(AssociationFailed):
+    """The peer refused the association (PS3.8 9.3.4)."""
+
+    def __init__(self, neighbour: str, result: int, source: int, diagnostic: int) -> None:
+        super().__init__(neighbour, rejection_text(source, diagnostic))
+        self.permanent = result == 1
+        self.source = source
+        self.diagnostic = diagnostic
+
+
+class Aborted(AssociationFailed):
+    pass
+
+
+class PeerSilent(AssociationFailed):
+    pass
+
+
+class ProtocolError(AssociationFailed):
+    """`abort_reason` is the A-ABORT reason to send (PS3.8 table 9-26)."""
+
+    def __init__(self, neighbour: str, reason: str, abort_reason: int = 0) -> None:
+        super().__init__(neighbour, reason)
+        self.abort_reason = abort_reason
+
+
+class NotNegotiated(AssociationFailed):
+    """The association stands; only this SOP class and transfer syntax can't be sent on it."""
+
+
+class PeerReleased(Exception):
+    """The peer asked for an orderly release."""
+
+
+_REJECTIONS = {
+    (1, 1): "it refused the association without a reason",
+    (1, 2): "it does not know this application context",
+    (1, 3): "it does not know our calling AE title",
+    (1, 7): "it does not know the called AE title",
+    (2, 1): "it refused the association without a reason",
+    (2, 2): "it does not support our protocol version",
+    (3, 1): "it is congested for the moment",
+    (3, 2): "it has as many associations as it allows",
+}
+
+
+def rejection_text(source: int, diagnostic: int) -> str:
+    return _REJECTIONS.get((source, diagnostic), f"it refused the association ({source}, {diagnostic})")
