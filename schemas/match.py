@@ -2,19 +2,24 @@
 
 from typing import ClassVar
 
+from pydantic import Field
+
 from schemas.envelope import Event
 from schemas.shapes import Demographics, Match, Order
 
 
 class Hl7Received(Event):
-    """An HL7 v2 message was accepted by the MLLP door. Internal to match. Key: the feed."""
+    """An HL7 v2 message was accepted by the MLLP door. Internal to match. Key: the patient it is about.
+
+    Its text holds only the segments and fields that match reads: no addresses, results or documents.
+    """
 
     topic: ClassVar[str] = "hl7-received"
     owner: ClassVar[str] = "match"
     feed: str
     control_id: str
     message_type: str
-    text: str
+    text: str = Field(description="ER7, segments ended by CR")
 
 
 class PatientChanged(Event):
@@ -24,6 +29,7 @@ class PatientChanged(Event):
     owner: ClassVar[str] = "match"
     patient_key: str
     patient: Demographics
+    previous: Demographics | None = Field(default=None, description="as known before, where that differed")
     order: Order | None = None
 
 
