@@ -3,7 +3,8 @@
 AnteroomError
 ├── PermanentError      dead letter at once, with the reason: trying again can't help
 ├── TransientError      backoff and another try: a neighbour is away for now
-│   └── Unavailable     names the neighbour (antivirus, PACS, SMTP server, …)
+│   ├── Unavailable     names the neighbour (antivirus, PACS, SMTP server, …)
+│   └── Uncertain       the neighbour fell silent after it had everything: it may have acted
 ├── VersionConflict     somebody else saved first: read again, decide again
 └── Refused             said to a person or a sender: what is wrong and what to do
     ├── NotFound        404
@@ -34,6 +35,13 @@ class Unavailable(TransientError):
         self.neighbour = neighbour
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type["Unavailable"], tuple[str, str]]:
+        return type(self), (self.neighbour, self.reason)
+
+
+class Uncertain(TransientError):
+    """A neighbour was given everything and did not answer: what was asked may have happened."""
+
 
 class VersionConflict(AnteroomError):
     """The document was saved by somebody else since it was read, or already exists (insert)."""
@@ -51,6 +59,9 @@ class Refused(AnteroomError):
         super().__init__(text)
         self.code = code
         self.text = text
+
+    def __reduce__(self) -> tuple[type["Refused"], tuple[str, str]]:
+        return type(self), (self.code, self.text)
 
 
 class NotFound(Refused):
