@@ -1,0 +1,341 @@
+"""Administration: accounts, tokens, destinations, the audit trail."""
+
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from kit.destinations import DESTINATIONS, Destination
+from kit.documents.port import Scalar
+from kit.errors import NotFound, Refused, VersionConflict
+from kit.identity import ACCOUNTS, TOKENS, Account, Principal, Role, Token, token_id
+from kit.ids import derived_id, secret_token
+from kit.service import Caller, Kit
+from services.portal.audit import changing
+from services.portal.handlers import destination_names
+from services.portal.models import AUDIT, AuditEntry
+from services.portal.rules.accounts import check_account, check_admin_left, check_destination
+
+
+class AccountFields(BaseModel):
+    """What an administrator sets; in a change, fields left out stay as they are."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str = ""
+    origin: str = Field(default="", max_length=64)
+    email: str | None = None
+    phone: str | None = None
+    language: str = Field(default="en", max_length=10)
+    roles: list[Role] = Field(default_factory=list)
+    ae_titles: list[str] = Field(default_factory=list, max_length=50)
+    addresses: list[str] = Field(default_factory=list, max_length=50)
+    certificates: list[str] = Field(default_factory=list, max_length=50)
+    policy: Literal["review", "forward-certain"] = "review"
+    destinations: list[str] = Field(default_factory=list, max_length=50)
+    disabled: bool = False
+
+
+class ShownAccount(AccountFields):
+    id: str
+
+
+class NewToken(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    account: str = Field(description="id or name")
+    label: str = Field(default="", max_length=100)
+    days: int | None = Field(default=None, ge=1, le=3650, description="until it expires; default: never")
+
+
+class ShownToken(BaseModel):
+    id: str
+    account_id: str
+    label: str
+    created_at: datetime
+    expires_at: datetime | None
+
+
+class IssuedToken(ShownToken):
+    secret: str = Field(description="shown now and never again")
+
+
+class DestinationFields(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    kind: Literal["dicom", "stow"] = "dicom"
+    host: str = Field(default="", max_length=255)
+    port: int = 0
+    called_ae: str = ""
+    calling_ae: str = "ANTEROOM"
+    url: str = Field(default="", max_length=500)
+    tls: bool = False
+    tls_ca: str = Field(default="", max_length=500)
+    commitment: bool = True
+    commitment_timeout_s: float = Field(default=60, ge=1, le=86400)
+
+
+class ShownDestination(DestinationFields):
+    name: str
+
+
+class NewDestination(ShownDestination):
+    pass
+
+
+class ShownEntry(BaseModel):
+    time: datetime
+    account_id: str
+    account: str
+    action: str
+    kind: str
+    object_id: str
+    detail: str
+
+
+class Trail(BaseModel):
+    entries: list[ShownEntry]
+    cursor: str | None
+
+
+def account_id(name: str) -> str:
+    """Accounts have one name each: the id derives from the name it was made under."""
+    return derived_id("account", name.strip().casefold())
+
+
+async def account_by(kit: Kit, text: str) -> Account:
+    """By id or name. Raises NotFound."""
+    account = await kit.documents.get(ACCOUNTS, text) if len(text) <= 64 else None
+    if account is None:
+        page = await kit.documents.find(ACCOUNTS, {"name": text.strip()}, limit=1)
+        account = page.items[0] if page.items else None
+    if account is None:
+        raise NotFound("no-account", "There is no such account.")
+    return account
+
+
+def routes(kit: Kit) -> APIRouter:
+    router = APIRouter(prefix="/api", tags=["administration"])
+    _account_routes(router, kit)
+    _token_routes(router, kit)
+    _destination_routes(router, kit)
+    _audit_routes(router, kit)
+    return router
+
+
+async def _record(kit: Kit, who: Principal, action: str, kind: str, object_id: str, detail: str = "") -> None:
+    await changing(
+        kit.documents, who.account, kit.clock(), action=action, kind=kind, object_id=object_id, detail=detail
+    )
+
+
+def _account_routes(router: APIRouter, kit: Kit) -> None:
+    documents = kit.documents
+
+    @router.get("/accounts")
+    async def accounts(who: Principal = Caller) -> list[ShownAccount]:
+        who.require(Role.ADMIN)
+        page = await documents.find(ACCOUNTS, order="name", limit=1000)
+        return [_shown(account) for account in page.items]
+
+    @router.post("/accounts", status_code=201)
+    async def create_account(fields: AccountFields, who: Principal = Caller) -> ShownAccount:
+        who.require(Role.ADMIN)
+        account = Account(id=account_id(fields.name), **fields.model_dump())
+        account.name = account.name.strip()
+        check_account(account, await destination_names(kit))
+        if await documents.get(ACCOUNTS, account.id) is not None:
+            raise _taken()
+        await _record(kit, who, "made", "account", account.id, ",".join(sorted(account.roles)))
+        try:
+            await documents.save(ACCOUNTS, account)
+        except VersionConflict as error:
+            raise _taken() from error
+        return _shown(account)
+
+    @router.patch("/accounts/{text}")
+    async def change_account(text: str, fields: AccountFields, who: Principal = Caller) -> ShownAccount:
+        who.require(Role.ADMIN)
+        account = await account_by(kit, text)
+        changes = fields.model_dump(exclude_unset=True)
+        changed = Account.model_validate({**account.model_dump(), **changes})
+        changed.version = account.version
+        changed.name = changed.name.strip()
+        check_account(changed, await destination_names(kit))
+        if changed.name != account.name and await _name_is_used(kit, changed):
+            raise _taken()
+        if Role.ADMIN in account.roles and not account.disabled:
+            check_admin_left(changed, await _admins(kit))
+        await _record(kit, who, "changed", "account", account.id, ",".join(sorted(changes)))
+        await documents.save(ACCOUNTS, changed)
+        return _shown(changed)
+
+
+async def _admins(kit: Kit) -> list[Account]:
+    page = await kit.documents.find(ACCOUNTS, limit=1000)
+    return [a for a in page.items if Role.ADMIN in a.roles and not a.disabled]
+
+
+async def _name_is_used(kit: Kit, account: Account) -> bool:
+    page = await kit.documents.find(ACCOUNTS, {"name": account.name}, limit=2)
+    return any(other.id != account.id for other in page.items)
+
+
+def _taken() -> Refused:
+    return Refused(
+        "name-taken", "There is, or was, an account of this name. Choose another, or change that one."
+    )
+
+
+def _shown(account: Account) -> ShownAccount:
+    return ShownAccount.model_validate(account.model_dump(exclude={"causes"}))
+
+
+def _token_routes(router: APIRouter, kit: Kit) -> None:
+    documents = kit.documents
+
+    @router.get("/tokens")
+    async def tokens(
+        account: str = Query(default="", max_length=100, description="id or name"), who: Principal = Caller
+    ) -> list[ShownToken]:
+        who.require(Role.ADMIN)
+        where: dict[str, Scalar] = {"account_id": (await account_by(kit, account)).id} if account else {}
+        page = await documents.find(TOKENS, where, limit=1000)
+        return [_shown_token(token) for token in page.items]
+
+    @router.post("/tokens", status_code=201)
+    async def create_token(new: NewToken, who: Principal = Caller) -> IssuedToken:
+        who.require(Role.ADMIN)
+        account = await account_by(kit, new.account)
+        now = kit.clock()
+        secret = secret_token()
+        token = Token(
+            id=token_id(secret),
+            account_id=account.id,
+            label=new.label,
+            created_at=now,
+            expires_at=now + timedelta(days=new.days) if new.days is not None else None,
+        )
+        await _record(kit, who, "made", "token", token.id[:16], account.id)
+        await documents.save(TOKENS, token)
+        return IssuedToken(secret=secret, **_shown_token(token).model_dump())
+
+    @router.delete("/tokens/{token}", status_code=204)
+    async def revoke_token(token: str, who: Principal = Caller) -> Response:
+        """By id, or by its first 16 characters or more."""
+        who.require(Role.ADMIN)
+        found = await _token(kit, token)
+        await _record(kit, who, "revoked", "token", found.id[:16], found.account_id)
+        await documents.delete(TOKENS, found)
+        return Response(status_code=204)
+
+
+async def _token(kit: Kit, text: str) -> Token:
+    found = await kit.documents.get(TOKENS, text) if len(text) == 64 else None
+    if found is None and 16 <= len(text) < 64:
+        page = await kit.documents.find(TOKENS, limit=1000)
+        found = next((token for token in page.items if token.id.startswith(text)), None)
+    if found is None:
+        raise NotFound("no-token", "There is no such token.")
+    return found
+
+
+def _shown_token(token: Token) -> ShownToken:
+    return ShownToken(
+        id=token.id,
+        account_id=token.account_id,
+        label=token.label,
+        created_at=token.created_at,
+        expires_at=token.expires_at,
+    )
+
+
+def _destination_routes(router: APIRouter, kit: Kit) -> None:
+    documents = kit.documents
+
+    @router.get("/destinations")
+    async def destinations(who: Principal = Caller) -> list[dict[str, Any]]:
+        """An approver sees names and kinds, an administrator all."""
+        who.require(Role.APPROVE)
+        page = await documents.find(DESTINATIONS, limit=1000)
+        all_fields = [_shown_destination(d).model_dump() for d in page.items]
+        if who.may(Role.ADMIN):
+            return all_fields
+        return [{"name": fields["name"], "kind": fields["kind"]} for fields in all_fields]
+
+    @router.post("/destinations", status_code=201)
+    async def create_destination(new: NewDestination, who: Principal = Caller) -> ShownDestination:
+        who.require(Role.ADMIN)
+        destination = Destination(id=new.name, **new.model_dump(exclude={"name"}))
+        check_destination(destination)
+        await _record(kit, who, "made", "destination", destination.id)
+        try:
+            await documents.save(DESTINATIONS, destination)
+        except VersionConflict as error:
+            raise Refused(
+                "name-taken", "There is a destination of this name. Change it, or choose another."
+            ) from error
+        return _shown_destination(destination)
+
+    @router.patch("/destinations/{name}")
+    async def change_destination(
+        name: str, fields: DestinationFields, who: Principal = Caller
+    ) -> ShownDestination:
+        who.require(Role.ADMIN)
+        destination = await _destination(kit, name)
+        changes = fields.model_dump(exclude_unset=True)
+        changed = Destination.model_validate({**destination.model_dump(), **changes})
+        changed.version = destination.version
+        check_destination(changed)
+        await _record(kit, who, "changed", "destination", name, ",".join(sorted(changes)))
+        await documents.save(DESTINATIONS, changed)
+        return _shown_destination(changed)
+
+    @router.delete("/destinations/{name}", status_code=204)
+    async def remove_destination(name: str, who: Principal = Caller) -> Response:
+        who.require(Role.ADMIN)
+        destination = await _destination(kit, name)
+        page = await documents.find(ACCOUNTS, limit=1000)
+        if any(name in account.destinations for account in page.items):
+            raise Refused("in-use", "An account sends to this destination. Change the account first.")
+        await _record(kit, who, "removed", "destination", name)
+        await documents.delete(DESTINATIONS, destination)
+        return Response(status_code=204)
+
+
+async def _destination(kit: Kit, name: str) -> Destination:
+    destination = await kit.documents.get(DESTINATIONS, name) if len(name) <= 64 else None
+    if destination is None:
+        raise NotFound("no-destination", "There is no such destination.")
+    return destination
+
+
+def _shown_destination(destination: Destination) -> ShownDestination:
+    fields = destination.model_dump(exclude={"id", "causes"})
+    return ShownDestination(name=destination.id, **fields)
+
+
+def _audit_routes(router: APIRouter, kit: Kit) -> None:
+    @router.get("/audit")
+    async def audit(
+        account: str = Query(default="", max_length=64, description="id of an account"),
+        about: str = Query(
+            default="", max_length=64, description="id of a study, account, token, destination"
+        ),
+        limit: int = Query(default=100, ge=1, le=1000),
+        cursor: str | None = Query(default=None, max_length=500),
+        who: Principal = Caller,
+    ) -> Trail:
+        """Newest first."""
+        who.require(Role.ADMIN)
+        where: dict[str, Scalar] = {}
+        if account:
+            where["account_id"] = account
+        if about:
+            where["object_id"] = about
+        page = await kit.documents.find(
+            AUDIT, where, order="time", descending=True, limit=limit, cursor=cursor
+        )
+        return Trail(entries=[_entry(item) for item in page.items], cursor=page.cursor)
+
+
+def _entry(item: AuditEntry) -> ShownEntry:
+    return ShownEntry.model_validate(item.model_dump(exclude={"id", "causes"}))

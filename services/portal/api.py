@@ -1,0 +1,102 @@
+"""The study routes: list, detail, decision."""
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from kit.documents.port import HasPrefix, Scalar
+from kit.errors import Refused
+from kit.identity import Principal, Role
+from kit.service import Caller, Kit
+from schemas.shapes import Decision
+from services.portal.audit import Views
+from services.portal.decisions import decide_by_person, visible_case
+from services.portal.models import CASES, Case
+from services.portal.rules.access import is_staff
+from services.portal.rules.decide import Request, StaleView
+from services.portal.rules.search import found, words
+from services.portal.rules.state import State
+from services.portal.views import Studies, StudyDetail, detail, line
+
+_PAGES_SEARCHED = 20
+
+
+class WhoAmI(BaseModel):
+    id: str
+    name: str
+    roles: list[Role]
+
+
+class Decided(BaseModel):
+    decision: Decision
+    repeated: bool
+    state: str
+
+
+def routes(kit: Kit, page_limit: int) -> APIRouter:
+    router = APIRouter(prefix="/api", tags=["studies"])
+    views = Views(kit.documents)
+
+    @router.get("/whoami")
+    async def whoami(who: Principal = Caller) -> WhoAmI:
+        return WhoAmI(id=who.account.id, name=who.account.name, roles=who.account.roles)
+
+    @router.get("/studies")
+    async def studies(
+        state: State | None = None,
+        q: str = Query(default="", max_length=200, description="patient name or ID, accession number or UID"),
+        sender: str = Query(default="", max_length=64, description="id of a sender account"),
+        limit: int = Query(default=50, ge=1),
+        cursor: str | None = Query(default=None, max_length=500),
+        who: Principal = Caller,
+    ) -> Studies:
+        """Newest first. A sender's own account sees its own studies, staff see all."""
+        if not is_staff(who):
+            who.require(Role.SEND)
+            sender = who.account.id
+        return await _list(kit, state, q, sender, min(limit, page_limit), cursor)
+
+    @router.get("/studies/{study_id}")
+    async def study(study_id: str, who: Principal = Caller) -> StudyDetail:
+        case, found_study = await visible_case(kit.documents, who, study_id)
+        await views.seen(who, case.id, kit.clock())
+        return detail(case, found_study, staff=is_staff(who))
+
+    @router.post("/studies/{study_id}/decision", response_model=Decided)
+    async def decision(study_id: str, request: Request, who: Principal = Caller) -> Decided | JSONResponse:
+        await visible_case(kit.documents, who, study_id)
+        who.require(Role.APPROVE)
+        try:
+            made, new, case = await decide_by_person(kit, who, study_id, request)
+        except StaleView as stale:
+            current = {"study_revision": stale.study_revision, "match_revision": stale.match_revision}
+            return JSONResponse({"code": stale.code, "error": stale.text, **current}, status_code=409)
+        return Decided(decision=made, repeated=not new, state=case.state)
+
+    return router
+
+
+async def _list(
+    kit: Kit, state: State | None, q: str, sender: str, limit: int, cursor: str | None
+) -> Studies:
+    """A page may hold fewer than `limit` when a search of several words sifts much; its cursor goes on."""
+    where: dict[str, Scalar | HasPrefix] = {}
+    if state is not None:
+        where["state"] = state.value
+    if sender:
+        where["sender_id"] = sender
+    asked = words(q)
+    if q.strip() and not asked:
+        raise Refused("bad-query", "Search for at least one letter or digit.")
+    if asked:
+        where["tokens"] = HasPrefix(max(asked, key=len))
+    kept: list[Case] = []
+    for _ in range(_PAGES_SEARCHED):
+        page = await kit.documents.find(
+            CASES, where, order="arrived_at", descending=True, limit=limit - len(kept), cursor=cursor
+        )
+        kept += [case for case in page.items if case.study is not None and found(asked, case.tokens)]
+        cursor = page.cursor
+        if cursor is None or len(kept) >= limit:
+            break
+    return Studies(studies=[line(c, c.study) for c in kept if c.study is not None], cursor=cursor)

@@ -1,0 +1,110 @@
+"""What portal keeps: a case a study (a read model with its decisions), and the audit trail."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from kit.documents.port import Collection, Doc, Instant
+from schemas.shapes import Decision, Demographics, Match, Proof, Sender, Study
+
+
+class Seen(BaseModel):
+    """What of a study a decision was made on; another one asks for another decision."""
+
+    model_config = ConfigDict(frozen=True)
+    instances: int
+    needs_person: bool
+    patient: Demographics
+    other_patients: tuple[Demographics, ...] = ()
+
+
+class Verdict(BaseModel):
+    """A decision with what was seen when it was made."""
+
+    model_config = ConfigDict(frozen=True)
+    decision: Decision
+    seen: Seen
+    request: str = ""
+    """Digest of the request, so that one sent twice is recognised."""
+
+
+class Outcome(BaseModel):
+    """How a delivery ended. Deliveries under way are known to forward alone."""
+
+    model_config = ConfigDict(frozen=True)
+    delivery_id: str
+    decision_id: str
+    destination: str
+    state: Literal["proven", "failed"]
+    time: Instant
+    instances: int
+    proof: Proof | None = None
+    reason: str = ""
+
+
+class Stage(BaseModel):
+    """One step of the study's way. `key` tells repeats of the same step apart."""
+
+    model_config = ConfigDict(frozen=True)
+    key: str
+    stage: str
+    time: Instant
+    text: str = ""
+
+
+class Settled(BaseModel):
+    """What the last word on a submission was."""
+
+    model_config = ConfigDict(frozen=True)
+    revision: int
+    sender: Sender
+    waiting: int
+
+
+class Case(Doc):
+    """One study as people see it. `id` is the study's. `study` is None only while events of other
+    topics have overtaken the study's own."""
+
+    state: str = "arrived"
+    why: str = ""
+    """Why it is (again) in this state, in words for people; empty where the state says it all."""
+    arrived_at: Instant | None = None
+    updated_at: Instant | None = None
+    sender_id: str = ""
+    correlation_id: str = ""
+    study: Study | None = None
+    match: Match | None = None
+    verdicts: list[Verdict] = Field(default_factory=list)
+    outcomes: list[Outcome] = Field(default_factory=list)
+    settled: dict[str, Settled] = Field(default_factory=dict)
+    """By submission id."""
+    timeline: list[Stage] = Field(default_factory=list)
+    tokens: list[str] = Field(default_factory=list)
+    """What GET /api/studies?q= finds it by."""
+
+
+class AuditEntry(Doc):
+    """Who did or saw what, when. Inserted, never changed."""
+
+    time: Instant
+    account_id: str
+    account: str
+    action: str
+    kind: str
+    object_id: str
+    detail: str = ""
+
+
+CASES = Collection(
+    "cases",
+    Case,
+    fields=("state", "sender_id", "arrived_at"),
+    compound=(("state", "arrived_at"), ("sender_id", "arrived_at")),
+    members="tokens",
+)
+AUDIT = Collection(
+    "audit",
+    AuditEntry,
+    fields=("time", "account_id", "object_id"),
+    compound=(("account_id", "time"), ("object_id", "time")),
+)

@@ -1,0 +1,66 @@
+"""What an account or a destination may hold. Pure; every refusal says which field and what it should be."""
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from kit.destinations import Destination
+from kit.errors import Refused
+from kit.identity import Account, Role
+
+
+def check_account(account: Account, destinations: Sequence[str]) -> None:
+    """Raises Refused."""
+    if not account.name.strip() or len(account.name) > 100:
+        raise Refused("bad-account", "An account needs a name of at most 100 characters.")
+    if account.email and not re.fullmatch(r"[^@\s,;<>\x00-\x1f]+@[^@\s,;<>\x00-\x1f]+", account.email):
+        raise Refused("bad-account", "The email address is not one.")
+    if account.phone and not re.fullmatch(r"\+[1-9][0-9]{6,14}", account.phone):
+        raise Refused("bad-account", "Write the phone number with its country, such as +4315550100.")
+    for title in account.ae_titles:
+        if not is_ae_title(title):
+            raise Refused("bad-account", "An AE title has 1 to 16 characters and no backslash.")
+    for network in account.addresses:
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError as error:
+            raise Refused(
+                "bad-account", "Write addresses as 10.1.2.3, or networks as 10.1.2.0/24."
+            ) from error
+    unknown = [name for name in account.destinations if name not in destinations]
+    if unknown:
+        raise Refused("unknown-destination", f"There is no destination {unknown[0][:64]!r}.")
+
+
+def check_admin_left(changed: Account, admins: Sequence[Account]) -> None:
+    """The last administrator can't be shut out. `admins` are the enabled ones as stored."""
+    still = Role.ADMIN in changed.roles and not changed.disabled
+    if not still and all(admin.id == changed.id for admin in admins):
+        raise Refused("last-admin", "This is the last administrator: make another one first.")
+
+
+def check_destination(destination: Destination) -> None:
+    """Raises Refused."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", destination.id):
+        raise Refused(
+            "bad-destination", "A destination's name has letters, digits, dots and dashes, at most 64."
+        )
+    if destination.kind == "stow":
+        parts = urlsplit(destination.url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise Refused(
+                "bad-destination", "A STOW destination needs its url, such as https://pacs/dicom-web."
+            )
+        return
+    if not destination.host or not 1 <= destination.port <= 65535:
+        raise Refused("bad-destination", "A DICOM destination needs a host and a port from 1 to 65535.")
+    if not is_ae_title(destination.called_ae) or not is_ae_title(destination.calling_ae):
+        raise Refused(
+            "bad-destination", "Called and calling AE titles have 1 to 16 characters, no backslash."
+        )
+
+
+def is_ae_title(text: str) -> bool:
+    """PS3.5 6.2: at most 16 characters of the default repertoire, no backslash, not only spaces."""
+    return bool(re.fullmatch(r"[\x20-\x5b\x5d-\x7e]{1,16}", text)) and bool(text.strip())
