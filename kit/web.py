@@ -1,7 +1,7 @@
 """The HTTP side of a process: the services' routers, one form of error answer, health, metrics."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -15,7 +15,9 @@ from kit.service import Kit, Service
 _log = logging.getLogger(__name__)
 
 
-def build_app(kit: Kit, services: Sequence[Service]) -> FastAPI:
+def build_app(
+    kit: Kit, services: Sequence[Service], refresh_metrics: Callable[[], Awaitable[None]] | None = None
+) -> FastAPI:
     app = FastAPI(title="Anteroom", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.state.identity = kit.identity
     for service in services:
@@ -27,7 +29,7 @@ def build_app(kit: Kit, services: Sequence[Service]) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _defect)
-    _add_health(app, services)
+    _add_health(app, services, refresh_metrics)
     return app
 
 
@@ -84,7 +86,9 @@ def _route(request: Request) -> str:
     return getattr(route, "path", "unknown route")
 
 
-def _add_health(app: FastAPI, services: Sequence[Service]) -> None:
+def _add_health(
+    app: FastAPI, services: Sequence[Service], refresh_metrics: Callable[[], Awaitable[None]] | None
+) -> None:
     @app.get("/healthz", include_in_schema=False)
     async def healthz() -> Response:
         return PlainTextResponse("ok")
@@ -98,4 +102,6 @@ def _add_health(app: FastAPI, services: Sequence[Service]) -> None:
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
+        if refresh_metrics is not None:
+            await refresh_metrics()
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

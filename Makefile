@@ -1,0 +1,45 @@
+# Anteroom: everything a person types. Each target installs what it needs.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+DATA ?= data
+
+.DEFAULT_GOAL := help
+.PHONY: help install up demo test check bench schemas clean
+
+help:            ## what there is
+	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/: .*##/\t/' | expand -t 12
+
+install: $(STAMP)  ## a virtual environment with everything pinned (idempotent)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Anteroom needs Python 3.11 or later (PYTHON=... chooses one)"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[cluster,dev]'
+	@touch $(STAMP)
+
+up: install      ## start Anteroom (HTTP 8080, DICOM 11112, HL7 2575, data in ./data)
+	$(BIN)/anteroom up --data $(DATA)
+
+demo: install    ## Anteroom with a demo PACS, patient feed and mail catcher; sends a real study
+	$(BIN)/anteroom demo
+
+test: install    ## the whole test suite
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: install   ## format, lint, types, architecture, contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m schemas.generate --check
+
+bench: install   ## side by side with the peers; ONLY=name for one
+	$(BIN)/python -m bench $(ONLY)
+
+schemas: install ## rewrite the generated contracts
+	$(BIN)/python -m schemas.generate
+
+clean:           ## remove the virtual environment and caches (never data)
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info

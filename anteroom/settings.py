@@ -1,0 +1,136 @@
+"""Settings: one TOML file, and ANTEROOM_<SECTION>_<NAME> variables over it. Read here alone.
+
+ANTEROOM_<SECTION>_<NAME>_FILE names a file that holds the value (a mounted secret).
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from kit.destinations import Destination
+from kit.errors import AnteroomError
+from kit.identity import Account
+from kit.service import Site
+from services.forward.settings import ForwardSettings
+from services.match.settings import MatchSettings
+from services.notify.settings import NotifySettings
+from services.portal.settings import PortalSettings
+from services.upload.settings import UploadSettings
+from services.validate.settings import ValidateSettings
+from services.view.settings import ViewSettings
+
+_PREFIX = "ANTEROOM_"
+
+
+class SettingsError(AnteroomError):
+    """The settings can't be used; the text says which and why."""
+
+
+class HttpSettings(BaseModel):
+    """Plain HTTP is for loopback: elsewhere give a certificate, or say that a proxy speaks TLS."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    behind_proxy: bool = False
+
+
+class ProcessSettings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    data: Path = Path("data")
+    workers: int = Field(default=2, ge=1, le=64)
+    key_file: Path | None = None
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+class Settings(BaseModel):
+    """Everything, section by section."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    process: ProcessSettings = ProcessSettings()
+    site: Site = Site()
+    http: HttpSettings = HttpSettings()
+    upload: UploadSettings = UploadSettings()
+    validate_: ValidateSettings = Field(default=ValidateSettings(), alias="validate")
+    match: MatchSettings = MatchSettings()
+    portal: PortalSettings = PortalSettings()
+    view: ViewSettings = ViewSettings()
+    forward: ForwardSettings = ForwardSettings()
+    notify: NotifySettings = NotifySettings()
+    accounts: list[Account] = Field(default_factory=list)
+    destinations: list[Destination] = Field(default_factory=list)
+
+
+def load(path: Path | None = None, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Settings:
+    """Read the file (none: ANTEROOM_CONFIG, else anteroom.toml where it exists), then the environment,
+    then `overrides` by section. Raises SettingsError."""
+    content = _read_file(path)
+    for section, values in _environment().items():
+        content.setdefault(section, {}).update(values)
+    for section, values in (overrides or {}).items():
+        content.setdefault(section, {}).update({k: v for k, v in values.items() if v is not None})
+    try:
+        settings = Settings.model_validate(content)
+    except ValidationError as error:
+        lines = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
+        raise SettingsError("These settings can't be used: " + "; ".join(lines)) from error
+    _check_exposure(settings.http)
+    return settings
+
+
+def environment_token() -> str | None:
+    """The API token a command line client was given by its environment."""
+    return os.environ.get("ANTEROOM_TOKEN")
+
+
+def environment_server() -> str | None:
+    return os.environ.get("ANTEROOM_SERVER")
+
+
+def _read_file(path: Path | None) -> dict[str, Any]:
+    chosen = path or Path(os.environ.get("ANTEROOM_CONFIG", "anteroom.toml"))
+    if not chosen.exists():
+        if path is not None or "ANTEROOM_CONFIG" in os.environ:
+            raise SettingsError(f"The settings file {chosen} does not exist.")
+        return {}
+    try:
+        return tomllib.loads(chosen.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{chosen} is not valid TOML: {error}") from error
+
+
+def _environment() -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for section, field in Settings.model_fields.items():
+        name = field.alias or section
+        annotation = field.annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            continue
+        for key in annotation.model_fields:
+            variable = f"{_PREFIX}{name}_{key}".upper()
+            if variable in os.environ:
+                found.setdefault(name, {})[key] = _value(os.environ[variable])
+            elif f"{variable}_FILE" in os.environ:
+                found.setdefault(name, {})[key] = Path(os.environ[f"{variable}_FILE"]).read_text().strip()
+    return found
+
+
+def _value(text: str) -> Any:
+    """Lists and tables are given as JSON; everything else is converted by its field's type."""
+    return orjson.loads(text) if text[:1] in "[{" else text
+
+
+def _check_exposure(http: HttpSettings) -> None:
+    loopback = http.host in ("127.0.0.1", "::1", "localhost")
+    if not (loopback or http.behind_proxy or http.tls_certificate):
+        raise SettingsError(
+            "http.host is reachable from other machines, but there is no TLS. Set http.tls_certificate and "
+            "http.tls_key, or set http.behind_proxy = true when a proxy in front speaks TLS."
+        )
