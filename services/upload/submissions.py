@@ -1,0 +1,235 @@
+"""Opening, filling and closing submissions: each step one save with its event."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+import orjson
+from pydantic import BaseModel, Field
+
+from kit.clock import Clock
+from kit.documents.port import Documents
+from kit.errors import NotFound, Refused, VersionConflict
+from kit.ids import derived_id, random_id
+from schemas.envelope import Event
+from schemas.shapes import ObjectPart, Person, Sender
+from services.upload import ordinals, rules
+from services.upload.documents import MANIFESTS, SUBMISSIONS, UPLOADS, Announced, ManifestDoc, SubmissionDoc
+from services.upload.refusals import Conflict, Incomplete
+from services.upload.settings import UploadSettings
+
+_CHUNK = 1000
+
+
+class Opening(BaseModel):
+    """What a sender says when it opens a submission. The place in `files` is the ordinal."""
+
+    client_id: str = Field(default="", max_length=200)
+    recipients: tuple[Person, ...] = Field(default=(), max_length=50)
+    purpose: str = Field(default="", max_length=500)
+    urgency: Literal["routine", "urgent"] = "routine"
+    note: str = Field(default="", max_length=4000)
+    declared_files: int | None = Field(default=None, ge=0)
+    files: list[Announced] | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A durable tar: its parts follow each other in the object store."""
+
+    id: str
+    ranges: ordinals.Ranges
+    parts: tuple[ObjectPart, ...]
+
+    @property
+    def size(self) -> int:
+        return sum(part.size for part in self.parts)
+
+
+class Submissions:
+    def __init__(self, documents: Documents, clock: Clock, settings: UploadSettings) -> None:
+        self._documents = documents
+        self._clock = clock
+        self._settings = settings
+        self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
+
+    def draft(
+        self,
+        sender: Sender,
+        opening: Opening,
+        *,
+        submission_id: str | None = None,
+        quiet_s: int | None = None,
+    ) -> SubmissionDoc:
+        """A submission that is not saved yet. `quiet_s` None: the long time of clients that close."""
+        now = self._clock()
+        quiet = self._settings.submission_expires_s if quiet_s is None else quiet_s
+        declared = opening.declared_files if opening.files is None else len(opening.files)
+        if declared is not None and declared > self._settings.max_files:
+            raise Refused(
+                "too-many-files",
+                f"A submission may have {self._settings.max_files:,} files. Split it into several.",
+            )
+        return SubmissionDoc(
+            id=submission_id or random_id(),
+            account_id=sender.id,
+            sender=sender,
+            recipients=opening.recipients,
+            purpose=opening.purpose,
+            urgency=opening.urgency,
+            note=opening.note,
+            manifest_digest=_digest(opening.files),
+            declared_files=declared,
+            declared_bytes=None if opening.files is None else sum(file.size for file in opening.files),
+            quiet_s=quiet,
+            opened_at=now,
+            active_at=now,
+            due_at=now + timedelta(seconds=quiet),
+        )
+
+    async def open(
+        self, sender: Sender, opening: Opening, *, quiet_s: int | None = None
+    ) -> tuple[SubmissionDoc, bool]:
+        """The submission and whether it is new. The same client_id finds the same one, also when a
+        crash came in between. Raises Refused (409) when its files are others."""
+        known = derived_id("submission", sender.id, opening.client_id) if opening.client_id else None
+        submission = self.draft(sender, opening, submission_id=known, quiet_s=quiet_s)
+        new = True
+        try:
+            await self._documents.save(SUBMISSIONS, submission, [rules.opened(submission)])
+        except VersionConflict:
+            earlier = await self.get(submission.id)
+            if (earlier.manifest_digest, earlier.declared_files) != (
+                submission.manifest_digest,
+                submission.declared_files,
+            ):
+                raise Conflict(
+                    "client-id-reused",
+                    "This client_id belongs to a submission of other files. Use a new one.",
+                ) from None
+            submission, new = earlier, False
+        if opening.files:
+            await self._documents.insert_many(MANIFESTS, _chunks(submission.id, opening.files))
+        return submission, new
+
+    async def get(self, submission_id: str) -> SubmissionDoc:
+        """Raises NotFound."""
+        found = await self._documents.get(SUBMISSIONS, submission_id)
+        if found is None:
+            raise NotFound("no-submission", "There is no such submission. Check its id.")
+        return found
+
+    async def register(self, submission_id: str, batch: Batch) -> int:
+        """Make a durable batch part of its submission; returns its sequence. Again: the same number.
+
+        Raises Refused when the submission is closed, its limits are reached, or some of the
+        ordinals came in another batch.
+        """
+        async with self._only_one(submission_id):
+            while True:
+                submission = await self.get(submission_id)
+                if batch.id in submission.batches:
+                    return submission.batches.index(batch.id) + 1
+                rules.check_batch(submission, batch.ranges, batch.size, self._settings)
+                event = rules.add_batch(submission, batch.id, batch.ranges, batch.parts, self._clock())
+                try:
+                    await self._documents.save(SUBMISSIONS, submission, [event])
+                except VersionConflict:
+                    continue
+                return event.sequence
+
+    async def save_whole(self, submission: SubmissionDoc, batches: Sequence[Batch]) -> None:
+        """Opened, filled and closed in one save: all of it happened, or nothing.
+        Raises VersionConflict when the submission exists already, Refused for limits."""
+        now = self._clock()
+        events: list[Event] = [rules.opened(submission)]
+        for batch in batches:
+            rules.check_batch(submission, batch.ranges, batch.size, self._settings)
+            events.append(rules.add_batch(submission, batch.id, batch.ranges, batch.parts, now))
+        events.append(rules.close(submission, "sender", now))
+        await self._documents.save(SUBMISSIONS, submission, events)
+
+    async def close(self, submission_id: str, *, incomplete: bool = False) -> SubmissionDoc:
+        """The sender has sent all. Raises Incomplete when announced files or running uploads are
+        outstanding and `incomplete` does not give them up. Closing again changes nothing."""
+        async with self._only_one(submission_id):
+            while True:
+                submission = await self.get(submission_id)
+                if submission.state == "closed":
+                    return submission
+                if not incomplete:
+                    await self._check_complete(submission)
+                event = rules.close(submission, "sender", self._clock())
+                try:
+                    return await self._documents.save(SUBMISSIONS, submission, [event])
+                except VersionConflict:
+                    continue
+
+    async def _check_complete(self, submission: SubmissionDoc) -> None:
+        if submission.declared_files is not None:
+            missing = ordinals.missing(submission.received, submission.declared_files)
+            if missing:
+                raise Incomplete(ordinals.render(missing))
+        elif await self._documents.count(UPLOADS, {"submission_id": submission.id, "state": "open"}, cap=1):
+            raise Conflict("uploads-open", "Uploads of this submission are still under way. End them first.")
+
+    async def close_when_silent(self, submission: SubmissionDoc, *, live: bool) -> None:
+        """A due submission: close it, or look again later when it is `live` or has uploads moving.
+        Raises VersionConflict when something came at the same moment."""
+        now = self._clock()
+        if submission.state == "closed":
+            submission.due_at = None
+            await self._documents.save(SUBMISSIONS, submission)
+            return
+        span = timedelta(seconds=submission.quiet_s)
+        submission.lease_until = None
+        submission.attempts = 0
+        last = now if live else max(submission.active_at, await self._last_upload(submission))
+        if last + span > now:
+            submission.due_at = last + span
+            await self._documents.save(SUBMISSIONS, submission)
+            return
+        reason = "expired" if submission.sender.door in ("portal", "api") else "quiet"
+        await self._documents.save(SUBMISSIONS, submission, [rules.close(submission, reason, now)])
+
+    async def _last_upload(self, submission: SubmissionDoc) -> datetime:
+        page = await self._documents.find(
+            UPLOADS, {"submission_id": submission.id, "state": "open"}, limit=1000
+        )
+        return max((upload.active_at for upload in page.items), default=submission.active_at)
+
+    @asynccontextmanager
+    async def _only_one(self, submission_id: str) -> AsyncIterator[None]:
+        """Saves of one submission wait for each other instead of meeting as conflicts. Other
+        processes are held off by versions."""
+        lock, users = self._locks.get(submission_id, (asyncio.Lock(), 0))
+        self._locks[submission_id] = (lock, users + 1)
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, users = self._locks.pop(submission_id)
+            if users > 1:
+                self._locks[submission_id] = (lock, users - 1)
+
+
+def _digest(files: list[Announced] | None) -> str:
+    if files is None:
+        return ""
+    return hashlib.sha256(orjson.dumps([(file.path, file.size) for file in files])).hexdigest()
+
+
+def _chunks(submission_id: str, files: list[Announced]) -> list[ManifestDoc]:
+    return [
+        ManifestDoc(
+            id=f"{submission_id}-{start:06d}",
+            submission_id=submission_id,
+            start=start,
+            files=files[start : start + _CHUNK],
+        )
+        for start in range(0, len(files), _CHUNK)
+    ]
