@@ -133,7 +133,10 @@ class Documents(Protocol):
         limit: int = 100,
         cursor: str | None = None,
     ) -> Page[D]:
-        """Documents by (order field, id), or by id alone. Absent order fields sort first."""
+        """Documents by (order field, id), or by id alone. Absent order fields sort first.
+
+        Raises Refused for a cursor that was not given out by a find.
+        """
         ...
 
     async def project(

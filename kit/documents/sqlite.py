@@ -12,7 +12,7 @@ import orjson
 from kit.bus.log import append
 from kit.documents.port import Collection, D, Has, HasPrefix, In, Page, Range, Where, instant_text
 from kit.documents.store import Store, Transaction
-from kit.errors import VersionConflict
+from kit.errors import Refused, VersionConflict
 from schemas.envelope import Event
 
 _LAST = "\U0010ffff"
@@ -307,9 +307,18 @@ def _cursor(value: Any, doc_id: str) -> str:
     return base64.urlsafe_b64encode(orjson.dumps([value, doc_id])).decode()
 
 
+def _bad_cursor() -> Refused:
+    return Refused("bad-cursor", "This cursor is not one given out here. Begin again without it.")
+
+
 def _after(cursor: str, by: str, descending: bool) -> tuple[str, list[Any]]:
-    """The rows behind a cursor. SQLite sorts NULL before everything."""
-    value, doc_id = orjson.loads(base64.urlsafe_b64decode(cursor))
+    """The rows behind a cursor. SQLite sorts NULL before everything. Raises Refused for a made-up cursor."""
+    try:
+        value, doc_id = orjson.loads(base64.urlsafe_b64decode(cursor))
+    except ValueError as error:
+        raise _bad_cursor() from error
+    if not isinstance(doc_id, str) or not isinstance(value, str | int | float | None):
+        raise _bad_cursor()
     sign = "<" if descending else ">"
     if by == "id":
         return f"id {sign} ?", [doc_id]

@@ -1,0 +1,220 @@
+"""The portal's HTTP API over ASGI on real embedded adapters."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from kit.identity import ACCOUNTS, TOKENS, Account, Role, Token, token_id
+from kit.service import Kit
+from kit.web import build_app
+from schemas.match import StudyMatched
+from schemas.portal import StudyDecided
+from schemas.validate import StudyArrived, StudyUpdated
+from services.portal.app import build
+from services.portal.bootstrap import DeclaredAccount, DeclaredDestination, ensure_admin, seed
+from services.portal.settings import PortalSettings
+from tests.conftest import settle
+from tests.unit.portal.samples import NOW, match, study
+
+Client = httpx.AsyncClient
+
+
+@pytest.fixture
+async def client(kit_env: Kit) -> AsyncIterator[Client]:
+    """As administrator; other accounts by the header of `login`."""
+    service = build(kit_env, PortalSettings())
+    secret = await ensure_admin(kit_env)
+    await kit_env.bus.start()
+    transport = httpx.ASGITransport(app=build_app(kit_env, [service]))
+    headers = {"authorization": f"Bearer {secret}"}
+    async with Client(transport=transport, base_url="http://here", headers=headers) as made:
+        yield made
+
+
+async def login(kit: Kit, name: str, *roles: Role) -> dict[str, str]:
+    await kit.documents.save(ACCOUNTS, Account(id=name, name=name, roles=list(roles)))
+    await kit.documents.save(TOKENS, Token(id=token_id(name), account_id=name, created_at=NOW))
+    return {"authorization": f"Bearer {name}"}
+
+
+async def arrive(kit: Kit, *studies) -> None:
+    for item in studies:
+        arrived = StudyArrived.first(time=NOW, key=item.id, correlation_id="sub1", study=item)
+        matched = StudyMatched.first(
+            time=NOW, key=item.id, correlation_id="sub1", match=match(study_id=item.id, study_revision=1)
+        )
+        await kit.bus.publish([arrived, matched])
+    await settle(kit)
+
+
+async def add_pacs(client: Client, name: str = "pacs") -> None:
+    made = await client.post(
+        "/api/destinations", json={"name": name, "host": "10.0.0.1", "port": 104, "called_ae": "PACS"}
+    )
+    assert made.status_code == 201, made.text
+
+
+APPROVE = {"action": "approve", "study_revision": 1, "match_revision": 1, "target": "match"}
+
+
+async def test_from_inbox_to_decision(client: Client, kit_env: Kit):
+    await add_pacs(client)
+    await arrive(kit_env, study())
+    listed = (await client.get("/api/studies", params={"state": "review", "q": "MÜLL jor"})).json()
+    assert [row["id"] for row in listed["studies"]] == ["s1"]
+    shown = (await client.get("/api/studies/s1")).json()
+    assert (shown["state"], shown["study_revision"], shown["match_revision"]) == ("review", 1, 1)
+    answer = await client.post("/api/studies/s1/decision", json=APPROVE)
+    assert (answer.status_code, answer.json()["state"], answer.json()["repeated"]) == (200, "approved", False)
+    again = await client.post("/api/studies/s1/decision", json=APPROVE)
+    assert again.json()["repeated"] is True
+    await settle(kit_env)
+    events = [e for _, e in await kit_env.bus.read(topics=["study-decided"])]
+    assert len(events) == 1
+    assert isinstance(events[0], StudyDecided)
+    assert events[0].correlation_id == "sub1"
+    shown = (await client.get("/api/studies/s1")).json()
+    assert [d["state"] for d in shown["deliveries"]] == ["under way"]
+    trail = (await client.get("/api/audit", params={"about": "s1"})).json()["entries"]
+    assert [entry["action"] for entry in trail] == ["approve", "saw"]
+
+
+async def test_a_stale_decision_is_409_and_tells_what_is_current(client: Client, kit_env: Kit):
+    await add_pacs(client)
+    await arrive(kit_env, study())
+    update = StudyUpdated.first(time=NOW, key="s1", correlation_id="sub1", study=study(2, 12))
+    await kit_env.bus.publish([update])
+    await settle(kit_env)
+    answer = await client.post("/api/studies/s1/decision", json=APPROVE)
+    assert answer.status_code == 409
+    body = answer.json()
+    assert (body["code"], body["study_revision"], body["match_revision"]) == ("stale", 2, 1)
+
+
+async def test_bad_decisions_get_a_sentence(client: Client, kit_env: Kit):
+    await arrive(kit_env, study())
+    for body, status in [
+        (APPROVE, 400),
+        ({**APPROVE, "destinations": ["x"]}, 400),
+        ({**APPROVE, "action": "destroy"}, 422),
+        ({**APPROVE, "target": {"patient_key": 3}}, 422),
+        ({"action": "approve"}, 422),
+    ]:
+        answer = await client.post("/api/studies/s1/decision", json=body)
+        assert answer.status_code == status, body
+        assert answer.json()["error"].endswith(".")
+    assert (await client.post("/api/studies/nope/decision", json=APPROVE)).status_code == 404
+    assert (await client.get("/api/studies/" + "x" * 500)).status_code == 404
+
+
+async def test_a_sender_sees_its_own_and_nothing_of_the_hospital(client: Client, kit_env: Kit):
+    await add_pacs(client)
+    await arrive(kit_env, study())
+    await client.post("/api/studies/s1/decision", json=APPROVE)
+    own = await login(kit_env, "clinic", Role.SEND)
+    other = await login(kit_env, "stranger", Role.SEND)
+    shown = await client.get("/api/studies/s1", headers=own)
+    assert shown.status_code == 200
+    for secret in ("4711", "Mueller", "A1", "admin", "10.0.0.1", "Other^One"):
+        assert secret not in shown.text
+    assert len((await client.get("/api/studies", headers=own)).json()["studies"]) == 1
+    assert (await client.get("/api/studies", headers=other)).json()["studies"] == []
+    hidden = await client.get("/api/studies/s1", headers=other)
+    missing = await client.get("/api/studies/s2", headers=other)
+    assert (hidden.status_code, hidden.text) == (404, missing.text)
+    refused = await client.post("/api/studies/s1/decision", json=APPROVE, headers=own)
+    assert refused.status_code == 403
+    assert (await client.get("/api/accounts", headers=own)).status_code == 403
+
+
+async def test_studies_are_paged_newest_first(client: Client, kit_env: Kit):
+    await arrive(kit_env, *(study(id=f"s{n}", arrived_at=NOW.replace(minute=n)) for n in range(7)))
+    seen, cursor = [], None
+    while True:
+        params = {"limit": 3, **({"cursor": cursor} if cursor else {})}
+        page = (await client.get("/api/studies", params=params)).json()
+        seen += [row["id"] for row in page["studies"]]
+        cursor = page["cursor"]
+        if cursor is None:
+            break
+    assert seen == [f"s{n}" for n in reversed(range(7))]
+    for bad in ("x", "W10=", "bnVsbA=="):
+        assert (await client.get("/api/studies", params={"cursor": bad})).status_code == 400
+
+
+async def test_accounts_and_tokens(client: Client, kit_env: Kit):
+    made = await client.post(
+        "/api/accounts", json={"name": "Clinic", "roles": ["send"], "addresses": ["10.0.0.0/8"]}
+    )
+    assert made.status_code == 201
+    assert (await client.post("/api/accounts", json={"name": " clinic "})).status_code == 400
+    for bad in (
+        {"name": ""},
+        {"name": "b", "addresses": ["10.0.0.0/99"]},
+        {"name": "b", "ae_titles": ["x" * 17]},
+        {"name": "b", "email": "no"},
+        {"name": "b", "phone": "0123"},
+        {"name": "b", "destinations": ["gone"]},
+    ):
+        assert (await client.post("/api/accounts", json=bad)).status_code == 400, bad
+    issued = (await client.post("/api/tokens", json={"account": "Clinic", "label": "box"})).json()
+    theirs = {"authorization": f"Bearer {issued['secret']}"}
+    assert (await client.get("/api/whoami", headers=theirs)).json()["name"] == "Clinic"
+    assert issued["secret"] not in (await client.get("/api/tokens")).text
+    changed = await client.patch("/api/accounts/Clinic", json={"policy": "forward-certain"})
+    assert (changed.json()["policy"], changed.json()["roles"]) == ("forward-certain", ["send"])
+    assert (await client.delete(f"/api/tokens/{issued['id'][:20]}")).status_code == 204
+    kit_env.identity.__init__(kit_env.documents, kit_env.clock)
+    assert (await client.get("/api/whoami", headers=theirs)).status_code == 401
+
+
+async def test_the_last_administrator_stays(client: Client):
+    for change in ({"disabled": True}, {"roles": ["view"]}):
+        answer = await client.patch("/api/accounts/admin", json=change)
+        assert (answer.status_code, answer.json()["code"]) == (400, "last-admin")
+    await client.post("/api/accounts", json={"name": "second", "roles": ["admin"]})
+    assert (await client.patch("/api/accounts/admin", json={"roles": ["view", "admin"]})).status_code == 200
+
+
+async def test_destinations(client: Client, kit_env: Kit):
+    await add_pacs(client)
+    assert (
+        await client.post(
+            "/api/destinations", json={"name": "pacs", "host": "x", "port": 1, "called_ae": "A"}
+        )
+    ).status_code == 400
+    for bad in (
+        {"name": "../x", "host": "h", "port": 1, "called_ae": "A"},
+        {"name": "a", "host": "h", "port": 0, "called_ae": "A"},
+        {"name": "a", "host": "h", "port": 1, "called_ae": "A\\B"},
+        {"name": "a", "kind": "stow", "url": "ftp://x"},
+    ):
+        assert (await client.post("/api/destinations", json=bad)).status_code == 400, bad
+    assert (await client.patch("/api/destinations/pacs", json={"port": 105})).json()["host"] == "10.0.0.1"
+    await client.post("/api/accounts", json={"name": "c", "destinations": ["pacs"]})
+    assert (await client.delete("/api/destinations/pacs")).json()["code"] == "in-use"
+    await client.patch("/api/accounts/c", json={"destinations": []})
+    assert (await client.delete("/api/destinations/pacs")).status_code == 204
+    approver = await login(kit_env, "ada", Role.APPROVE)
+    await add_pacs(client, "two")
+    assert (await client.get("/api/destinations", headers=approver)).json() == [
+        {"name": "two", "kind": "dicom"}
+    ]
+
+
+async def test_first_start_and_declarations_are_idempotent(kit_env: Kit):
+    secret = await ensure_admin(kit_env)
+    assert secret is not None
+    assert await ensure_admin(kit_env, secret) is None
+    replaced = await ensure_admin(kit_env, "lost")
+    assert replaced not in {None, secret}
+    declared = [
+        DeclaredAccount(name="Clinic", roles=[Role.SEND], destinations=["pacs"], token_sha256=token_id("k"))
+    ]
+    pacs = [DeclaredDestination(name="pacs", host="h", port=104, called_ae="P")]
+    for _ in range(3):
+        await seed(kit_env, declared, pacs)
+    assert (await kit_env.identity.by_token("k")).account.name == "Clinic"
+    page = await kit_env.documents.find(ACCOUNTS, {"name": "Clinic"})
+    assert [item.version for item in page.items] == [1]
