@@ -25,7 +25,7 @@ class Rejected(AssociationFailed):
     """The peer refused the association (PS3.8 9.3.4)."""
 
     def __init__(self, neighbour: str, result: int, source: int, diagnostic: int) -> None:
-        super().__init__(neighbour, rejection_text(source, diagnostic))
+        super().__init__(neighbour, f"it refused the association: {rejection_text(source, diagnostic)}")
         self.permanent = result == 1
         self.source = source
         self.diagnostic = diagnostic
@@ -56,16 +56,17 @@ class PeerReleased(Exception):
 
 
 _REJECTIONS = {
-    (1, 1): "it refused the association without a reason",
-    (1, 2): "it does not know this application context",
-    (1, 3): "it does not know our calling AE title",
-    (1, 7): "it does not know the called AE title",
-    (2, 1): "it refused the association without a reason",
-    (2, 2): "it does not support our protocol version",
-    (3, 1): "it is congested for the moment",
-    (3, 2): "it has as many associations as it allows",
+    (1, 1): "no reason given",
+    (1, 2): "application context not supported",
+    (1, 3): "calling AE title not recognised",
+    (1, 7): "called AE title not recognised",
+    (2, 1): "no reason given",
+    (2, 2): "protocol version not supported",
+    (3, 1): "temporary congestion",
+    (3, 2): "limit of associations reached",
 }
 
 
 def rejection_text(source: int, diagnostic: int) -> str:
-    return _REJECTIONS.get((source, diagnostic), f"it refused the association ({source}, {diagnostic})")
+    """The reason of an A-ASSOCIATE-RJ in words (PS3.8 table 9-21)."""
+    return _REJECTIONS.get((source, diagnostic), f"unknown reason {source}, {diagnostic}")

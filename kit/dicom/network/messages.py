@@ -5,10 +5,11 @@ import asyncio
 import struct
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from dataclasses import dataclass
+from typing import Self
 
 from kit.dicom.network import commands
 from kit.dicom.network.commands import Command
-from kit.dicom.network.errors import Aborted, PeerReleased, PeerSilent, ProtocolError
+from kit.dicom.network.errors import Aborted, PeerReleased, PeerSilent, ProtocolError, Rejected
 from kit.dicom.network.wire import Buffer, Wire
 
 MAX_PDU = 128 * 1024
@@ -76,43 +77,28 @@ class Messages:
         content = bytearray()
         context: int | None = None
         while True:
-            fragment_context, control, size = await self._fragment(
+            fragment_context, control, size = await self.fragment(
                 self._timeouts.progress if content else timeout
             )
             if not control & _COMMAND or context not in (None, fragment_context):
-                raise self._broken("it sent data where a command was due")
+                raise self.broken("it sent data where a command was due")
             context = fragment_context
             if len(content) + size > commands.COMMAND_LIMIT:
-                raise self._broken("it sent a command of absurd length")
+                raise self.broken("it sent a command of absurd length")
             content += await self._wire.read_exactly(size, self._timeouts.progress)
             if control & _LAST:
                 break
         try:
             return context, commands.decode(bytes(content))
         except commands.BadCommand:
-            raise self._broken("it sent something that is no DICOM command") from None
+            raise self.broken("it sent something that is no DICOM command") from None
 
-    async def dataset(self, context: int, limit: int) -> AsyncIterator[bytes]:
-        """The data set that follows, in chunks of at most 256 KiB; `limit` bytes in all."""
-        clock = asyncio.get_running_loop().time
-        started, total = clock(), 0
-        while True:
-            fragment_context, control, size = await self._fragment(self._timeouts.progress)
-            if control & _COMMAND or fragment_context != context:
-                raise self._broken("it sent a command where data was due")
-            total += size
-            if total > limit:
-                raise self._broken("it sent a data set longer than allowed here")
-            while size:
-                if not self._wire.buffered:
-                    self._require_rate(clock() - started, total - size)
-                chunk = await self._wire.read_some(min(size, _CHUNK), self._timeouts.progress)
-                size -= len(chunk)
-                yield chunk
-            if control & _LAST:
-                return
+    def dataset(self, context: int, limit: int) -> "DatasetStream":
+        """The data set that follows the command, `limit` bytes at most. Read it to its end (or
+        drain it) before the next command."""
+        return DatasetStream(self, self._wire, self._timeouts, context, limit)
 
-    async def _fragment(self, timeout: float) -> tuple[int, int, int]:
+    async def fragment(self, timeout: float) -> tuple[int, int, int]:
         """Context, control and content size of the next presentation data value."""
         if not self._pdu_left:
             self._pdu_left = await self._open_pdu(timeout)
@@ -120,21 +106,21 @@ class Messages:
             await self._wire.read_exactly(6, self._timeouts.progress)
         )
         if length < 2 or length + 4 > self._pdu_left:
-            raise self._broken("it sent an item that does not fit its PDU")
+            raise self.broken("it sent an item that does not fit its PDU")
         self._pdu_left -= length + 4
         if 0 < self._pdu_left < 6:
-            raise self._broken("it sent a PDU with a rest that is no item")
+            raise self.broken("it sent a PDU with a rest that is no item")
         return context, control, length - 2
 
     async def _open_pdu(self, timeout: float) -> int:
         kind, length = await read_pdu_header(self._wire, timeout)
         if kind == P_DATA_TF:
             if not 6 <= length <= MAX_PDU + _PDU_SLACK:
-                raise self._broken("it sent a PDU of a length that was not agreed")
+                raise self.broken("it sent a PDU of a length that was not agreed")
             return length
         if kind in (A_RELEASE_RQ, A_RELEASE_RP, A_ABORT):
             if length != 4:
-                raise self._broken("it sent a PDU of a wrong length")
+                raise self.broken("it sent a PDU of a wrong length")
             content = await self._wire.read_exactly(4, self._timeouts.progress)
             if kind == A_RELEASE_RQ:
                 raise PeerReleased
@@ -144,12 +130,7 @@ class Messages:
         reason = ABORT_UNEXPECTED_PDU if known else ABORT_UNRECOGNIZED_PDU
         raise ProtocolError(self._wire.name, "it sent a PDU that was not due", reason)
 
-    def _require_rate(self, seconds: float, received: int) -> None:
-        late = seconds - self._timeouts.progress
-        if late > 0 and received < late * self._timeouts.minimum_rate:
-            raise PeerSilent(self._wire.name, "it sent too slowly")
-
-    def _broken(self, reason: str) -> ProtocolError:
+    def broken(self, reason: str) -> ProtocolError:
         return ProtocolError(self._wire.name, reason, ABORT_BAD_PARAMETER)
 
     # -- sending
@@ -196,6 +177,69 @@ class Messages:
         bits = control | (_LAST if last else 0)
         queue.append(_BOTH_HEADERS.pack(P_DATA_TF, 0, size + 6, size + 2, context, bits))
         queue += content
+
+
+class DatasetStream:
+    """A data set on its way: an async iterator of chunks of at most 256 KiB.
+
+    Raises what Messages.command raises, PeerSilent for a peer that drips, ProtocolError for one
+    that sends more than the limit.
+    """
+
+    def __init__(self, messages: Messages, wire: Wire, timeouts: Timeouts, context: int, limit: int) -> None:
+        self._messages = messages
+        self._wire = wire
+        self._timeouts = timeouts
+        self._context = context
+        self._limit = limit
+        self._left = 0
+        self._last = False
+        self._received = 0
+        self._clock = asyncio.get_running_loop().time
+        self._started = self._clock()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self._left:
+            if self._last:
+                raise StopAsyncIteration
+            await self._next_fragment()
+        if not self._wire.buffered:
+            self._require_rate()
+        chunk = await self._wire.read_some(min(self._left, _CHUNK), self._timeouts.progress)
+        self._left -= len(chunk)
+        self._received += len(chunk)
+        return chunk
+
+    async def drain(self) -> None:
+        """Read and drop the rest."""
+        async for _ in self:
+            pass
+
+    async def _next_fragment(self) -> None:
+        if not self._wire.buffered:
+            self._require_rate()
+        context, control, size = await self._messages.fragment(self._timeouts.progress)
+        if control & _COMMAND or context != self._context:
+            raise self._messages.broken("it sent a command where data was due")
+        if self._received + size > self._limit:
+            raise self._messages.broken("it sent a data set longer than allowed here")
+        self._left, self._last = size, bool(control & _LAST)
+
+    def _require_rate(self) -> None:
+        late = self._clock() - self._started - self._timeouts.progress
+        if late > 0 and self._received < late * self._timeouts.minimum_rate:
+            raise PeerSilent(self._wire.name, "it sent too slowly")
+
+
+def end(wire: Wire, error: BaseException) -> None:
+    """End the connection for this reason: tell the peer, unless it was the peer who ended it."""
+    if not isinstance(error, Aborted | Rejected):
+        reason = error.abort_reason if isinstance(error, ProtocolError) else 0
+        wire.write([short_pdu(A_ABORT, 2 if reason else 0, reason)])
+    wire.close()
 
 
 async def _each(pieces: Pieces) -> AsyncIterator[Buffer]:

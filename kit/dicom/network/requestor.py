@@ -14,13 +14,13 @@ from pydicom.dataset import Dataset
 from kit.dicom.network import associate, commands, datasets, statuses
 from kit.dicom.network.associate import Context
 from kit.dicom.network.commands import Command
+from kit.dicom.network.contexts import EXPLICIT_LITTLE, IMPLICIT_LITTLE, VERIFICATION
 from kit.dicom.network.datasets import COMMITMENT_CLASS, COMMITMENT_INSTANCE, CommitmentReport
 from kit.dicom.network.errors import (
     Aborted,
     AssociationFailed,
     NotNegotiated,
     PeerReleased,
-    PeerSilent,
     ProtocolError,
     Rejected,
     Unreachable,
@@ -34,17 +34,15 @@ from kit.dicom.network.messages import (
     Messages,
     Pieces,
     Timeouts,
+    end,
     read_pdu_header,
     short_pdu,
 )
 from kit.dicom.network.statuses import Family, Status
 from kit.dicom.network.wire import Wire
 
-VERIFICATION = "1.2.840.10008.1.1"
 STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 WORKLIST_FIND = "1.2.840.10008.5.1.4.31"
-IMPLICIT_LITTLE = "1.2.840.10008.1.2"
-EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 PLAIN = (EXPLICIT_LITTLE, IMPLICIT_LITTLE)
 """The transfer syntaxes to propose for everything but images."""
 
@@ -104,12 +102,15 @@ class Association:
             wire.write([pdu])
             acceptance = await _answer(wire, timeouts)
         except BaseException as error:
-            _end(wire, error)
+            end(wire, error)
             raise
         accepted = {
             answer.id: (contexts[answer.id // 2].abstract_syntax, answer.transfer_syntax)
             for answer in acceptance.answers
-            if answer.result == 0 and answer.id % 2 and answer.id // 2 < len(contexts)
+            if answer.result == 0
+            and answer.id % 2
+            and answer.id // 2 < len(contexts)
+            and answer.transfer_syntax in contexts[answer.id // 2].transfer_syntaxes
         }
         messages = Messages(wire, peer_max_pdu=acceptance.max_pdu, timeouts=timeouts)
         return cls(wire, messages, accepted, timeouts, on_report)
@@ -312,7 +313,7 @@ class Association:
             pair = self._syntaxes.get(context)
             if self._on_report is not None and pair is not None and pair[0] == COMMITMENT_CLASS:
                 try:
-                    report = datasets.read_report(content, pair[1])
+                    report = await asyncio.to_thread(datasets.read_report, content, pair[1])
                 except datasets.BadDataset:
                     status = Status(statuses.PROCESSING_FAILURE, "the report can't be read")
                 else:
@@ -349,7 +350,7 @@ class Association:
     def _fail(self, error: BaseException) -> None:
         if self._open:
             self._open = False
-            _end(self._wire, error)
+            end(self._wire, error)
 
 
 class QueryFailed(AssociationFailed):
@@ -388,19 +389,6 @@ async def _answer(wire: Wire, timeouts: Timeouts) -> associate.Acceptance:
     if kind == A_ABORT:
         raise Aborted(wire.name, "it aborted instead of answering the association request")
     raise ProtocolError(wire.name, "what answers there does not speak DICOM")
-
-
-def _end(wire: Wire, error: BaseException) -> None:
-    """Tell the peer, unless it was the peer who ended it."""
-    if isinstance(error, PeerSilent):
-        wire.write([short_pdu(A_ABORT)])
-        wire.close()
-    elif isinstance(error, Aborted | Rejected):
-        wire.close()
-    else:
-        reason = error.abort_reason if isinstance(error, ProtocolError) else 0
-        wire.write([short_pdu(A_ABORT, 2 if reason else 0, reason)])
-        wire.close()
 
 
 def _status(answer: Command) -> Status:
