@@ -105,9 +105,11 @@ def _uvicorn_config(app: object, settings: Settings) -> uvicorn.Config:
 
 
 async def _open_accounts(kit: Kit, settings: Settings) -> None:
-    secret = await ensure_admin(kit)
+    token_file = settings.process.data / "admin.token"
+    known = token_file.read_text().strip() if token_file.exists() else None
+    secret = await ensure_admin(kit, known)
     if secret is not None:
-        write_private(settings.process.data / "admin.token", secret)
+        write_private(token_file, secret)
     await seed(kit, settings.accounts, settings.destinations)
 
 

@@ -315,7 +315,7 @@ def _after(cursor: str, by: str, descending: bool) -> tuple[str, list[Any]]:
     """The rows behind a cursor. SQLite sorts NULL before everything. Raises Refused for a made-up cursor."""
     try:
         value, doc_id = orjson.loads(base64.urlsafe_b64decode(cursor))
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise _bad_cursor() from error
     if not isinstance(doc_id, str) or not isinstance(value, str | int | float | None):
         raise _bad_cursor()

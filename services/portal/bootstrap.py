@@ -2,31 +2,17 @@
 
 from collections.abc import Sequence
 
-from pydantic import Field
-
 from kit.destinations import DESTINATIONS, Destination
+from kit.documents.port import Collection, D
 from kit.errors import Unauthorized
 from kit.identity import ACCOUNTS, TOKENS, Account, Role, Token, token_id
 from kit.ids import secret_token
 from kit.service import Kit
-from services.portal.admin import AccountFields, DestinationFields, account_id
+from services.portal.admin import account_id
 from services.portal.handlers import destination_names
 from services.portal.rules.accounts import check_account, check_destination
 
 ADMIN = "admin"
-
-
-class DeclaredAccount(AccountFields):
-    """An [[accounts]] table of the settings file. `token_sha256` lets a machine in with a token that
-    is kept elsewhere: the hexadecimal SHA-256 of its secret."""
-
-    token_sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
-
-
-class DeclaredDestination(DestinationFields):
-    """A [[destinations]] table of the settings file."""
-
-    name: str
 
 
 async def ensure_admin(kit: Kit, known: str | None = None) -> str | None:
@@ -49,40 +35,25 @@ async def ensure_admin(kit: Kit, known: str | None = None) -> str | None:
     return secret
 
 
-async def seed(
-    kit: Kit,
-    accounts: Sequence[DeclaredAccount] = (),
-    destinations: Sequence[DeclaredDestination] = (),
-) -> None:
-    """Bring the declared accounts and destinations to what the settings file says; others stay.
+async def seed(kit: Kit, accounts: Sequence[Account] = (), destinations: Sequence[Destination] = ()) -> None:
+    """Bring the accounts and destinations of the settings file to what it says; others stay.
 
     Raises Refused for a declaration that can't be.
     """
-    for declared in destinations:
-        await _seed_destination(kit, declared)
+    for destination in destinations:
+        check_destination(destination)
+        await _bring(kit, DESTINATIONS, destination)
     names = await destination_names(kit)
     for account in accounts:
-        await _seed_account(kit, account, names)
+        check_account(account, names)
+        await _bring(kit, ACCOUNTS, account)
 
 
-async def _seed_destination(kit: Kit, declared: DeclaredDestination) -> None:
-    stored = await kit.documents.get(DESTINATIONS, declared.name)
-    wanted = Destination(id=declared.name, **declared.model_dump(exclude={"name"}))
-    check_destination(wanted)
-    if stored is None or stored.model_dump(exclude={"causes"}) != wanted.model_dump(exclude={"causes"}):
-        wanted.version = stored.version if stored is not None else 0
-        await kit.documents.save(DESTINATIONS, wanted)
-
-
-async def _seed_account(kit: Kit, declared: DeclaredAccount, destinations: Sequence[str]) -> None:
-    wanted = Account(id=account_id(declared.name), **declared.model_dump(exclude={"token_sha256"}))
-    check_account(wanted, destinations)
-    stored = await kit.documents.get(ACCOUNTS, wanted.id)
-    if stored is None or stored.model_dump(exclude={"causes"}) != wanted.model_dump(exclude={"causes"}):
-        wanted.version = stored.version if stored is not None else 0
-        await kit.documents.save(ACCOUNTS, wanted)
-    if declared.token_sha256 and await kit.documents.get(TOKENS, declared.token_sha256) is None:
-        token = Token(
-            id=declared.token_sha256, account_id=wanted.id, label="settings file", created_at=kit.clock()
-        )
-        await kit.documents.save(TOKENS, token)
+async def _bring(kit: Kit, collection: Collection[D], declared: D) -> None:
+    wanted = declared.model_copy()
+    stored = await kit.documents.get(collection, wanted.id)
+    if stored is not None:
+        if stored.model_dump(exclude={"causes"}) == wanted.model_dump(exclude={"causes"}):
+            return
+        wanted.version = stored.version
+    await kit.documents.save(collection, wanted)

@@ -12,6 +12,8 @@ from kit.identity import Account, Role
 
 def check_account(account: Account, destinations: Sequence[str]) -> None:
     """Raises Refused."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", account.id):
+        raise Refused("bad-account", "An account's id has letters, digits, dots and dashes, at most 64.")
     if not account.name.strip() or len(account.name) > 100:
         raise Refused("bad-account", "An account needs a name of at most 100 characters.")
     if account.email and not re.fullmatch(r"[^@\s,;<>\x00-\x1f]+@[^@\s,;<>\x00-\x1f]+", account.email):

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from kit.destinations import Destination
 from kit.identity import ACCOUNTS, TOKENS, Account, Role, Token, token_id
 from kit.service import Kit
 from kit.web import build_app
@@ -12,7 +13,7 @@ from schemas.match import StudyMatched
 from schemas.portal import StudyDecided
 from schemas.validate import StudyArrived, StudyUpdated
 from services.portal.app import build
-from services.portal.bootstrap import DeclaredAccount, DeclaredDestination, ensure_admin, seed
+from services.portal.bootstrap import ensure_admin, seed
 from services.portal.settings import PortalSettings
 from tests.conftest import settle
 from tests.unit.portal.samples import NOW, match, study
@@ -209,12 +210,13 @@ async def test_first_start_and_declarations_are_idempotent(kit_env: Kit):
     assert await ensure_admin(kit_env, secret) is None
     replaced = await ensure_admin(kit_env, "lost")
     assert replaced not in {None, secret}
-    declared = [
-        DeclaredAccount(name="Clinic", roles=[Role.SEND], destinations=["pacs"], token_sha256=token_id("k"))
-    ]
-    pacs = [DeclaredDestination(name="pacs", host="h", port=104, called_ae="P")]
+    declared = [Account(id="clinic", name="Clinic", roles=[Role.SEND], destinations=["pacs"])]
+    pacs = [Destination(id="pacs", host="h", port=104, called_ae="P")]
     for _ in range(3):
         await seed(kit_env, declared, pacs)
-    assert (await kit_env.identity.by_token("k")).account.name == "Clinic"
     page = await kit_env.documents.find(ACCOUNTS, {"name": "Clinic"})
     assert [item.version for item in page.items] == [1]
+    declared[0].disabled = True
+    await seed(kit_env, declared, pacs)
+    stored = await kit_env.documents.get(ACCOUNTS, "clinic")
+    assert (stored.disabled, stored.version) == (True, 2)
