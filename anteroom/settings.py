@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from services.view.settings import ViewSettings
 
 from kit.destinations import Destination
 from kit.errors import AnteroomError
@@ -22,7 +23,6 @@ from services.notify.settings import NotifySettings
 from services.portal.settings import PortalSettings
 from services.upload.settings import UploadSettings
 from services.validate.settings import ValidateSettings
-from services.view.settings import ViewSettings
 
 _PREFIX = "ANTEROOM_"
 
@@ -68,14 +68,12 @@ class Settings(BaseModel):
     destinations: list[Destination] = Field(default_factory=list)
 
 
-def load(path: Path | None = None, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Settings:
+def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
     """Read the file (none: ANTEROOM_CONFIG, else anteroom.toml where it exists), then the environment,
     then `overrides` by section. Raises SettingsError."""
     content = _read_file(path)
-    for section, values in _environment().items():
-        content.setdefault(section, {}).update(values)
-    for section, values in (overrides or {}).items():
-        content.setdefault(section, {}).update({k: v for k, v in values.items() if v is not None})
+    _merge(content, _environment())
+    _merge(content, overrides or {})
     try:
         settings = Settings.model_validate(content)
     except ValidationError as error:
@@ -83,6 +81,15 @@ def load(path: Path | None = None, overrides: Mapping[str, Mapping[str, Any]] | 
         raise SettingsError("These settings can't be used: " + "; ".join(lines)) from error
     _check_exposure(settings.http)
     return settings
+
+
+def _merge(content: dict[str, Any], over: Mapping[str, Any]) -> None:
+    """Lay `over` on `content`, table by table; None leaves what is there."""
+    for key, value in over.items():
+        if isinstance(value, Mapping):
+            _merge(content.setdefault(key, {}), value)
+        elif value is not None:
+            content[key] = value
 
 
 def environment_token() -> str | None:
@@ -107,18 +114,27 @@ def _read_file(path: Path | None) -> dict[str, Any]:
 
 
 def _environment() -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
+    found = {}
     for section, field in Settings.model_fields.items():
         name = field.alias or section
-        annotation = field.annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            continue
-        for key in annotation.model_fields:
-            variable = f"{_PREFIX}{name}_{key}".upper()
-            if variable in os.environ:
-                found.setdefault(name, {})[key] = _value(os.environ[variable])
-            elif f"{variable}_FILE" in os.environ:
-                found.setdefault(name, {})[key] = Path(os.environ[f"{variable}_FILE"]).read_text().strip()
+        if values := _variables(f"{_PREFIX}{name}", field.annotation):
+            found[name] = values
+    return found
+
+
+def _variables(prefix: str, annotation: object) -> dict[str, Any]:
+    """What the environment says of one table of settings, tables within it included."""
+    if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        return {}
+    found: dict[str, Any] = {}
+    for key, field in annotation.model_fields.items():
+        variable = f"{prefix}_{key}".upper()
+        if variable in os.environ:
+            found[key] = _value(os.environ[variable])
+        elif f"{variable}_FILE" in os.environ:
+            found[key] = Path(os.environ[f"{variable}_FILE"]).read_text().strip()
+        elif inner := _variables(variable, field.annotation):
+            found[key] = inner
     return found
 
 

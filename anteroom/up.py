@@ -6,7 +6,6 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 
 import orjson
 import uvicorn
@@ -144,7 +143,7 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    import uvloop  # noqa: PLC0415 - compiled: only the server needs it
+    import uvloop
 
     return uvloop.new_event_loop
 
