@@ -15,6 +15,7 @@ pytest_plugins = [
     "tests.neighbours.certificates",
     "tests.neighbours.mail",
     "tests.neighbours.pacs",
+    "tests.neighbours.twilio",
 ]
 
 

@@ -1,0 +1,112 @@
+"""Documents of the notify service."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from kit.documents.port import Collection, Doc, Instant
+from kit.tasks import TaskDoc
+from schemas.shapes import Person, Sender
+
+Channel = Literal["email", "sms"]
+
+
+class Kind(StrEnum):
+    """What a notice says; DIGEST stands in for many that would have come too fast."""
+
+    PROBLEMS = "received-with-problems"
+    DECLINED = "declined"
+    ASKED = "asked"
+    IN_PACS = "in-pacs"
+    DELAYED = "delayed"
+    FAILED = "failed"
+    DIGEST = "digest"
+
+
+class State(StrEnum):
+    QUEUED = "queued"
+    HELD = "held"
+    """Waits because its address got enough for this hour."""
+    SENDING = "sending"
+    """Saved before the attempt: found after a restart, it may have gone out."""
+    SENT = "sent"
+    FAILED = "failed"
+    COMBINED = "combined"
+    """Told by the digest `combined_into`."""
+    NOT_CONFIGURED = "not-configured"
+    OFF = "off"
+
+
+class Contacts(Doc):
+    """Whom a submission concerns. Id: the submission."""
+
+    sender: Sender
+    recipients: list[Person] = Field(default_factory=list)
+
+
+class News(TaskDoc):
+    """Something to tell about one study or submission, gathered until `due_at`, then turned into
+    notices, one per recipient and channel. Id derives from kind and subject."""
+
+    kind: Kind
+    about: str = Field(description="opaque id of the study or submission the link leads to")
+    sender: Sender
+    submissions: list[str] = Field(default_factory=list)
+    correlation_id: str
+    cause: str = Field(description="id of the event that opened this round")
+    facts: dict[str, int] = Field(default_factory=dict)
+    seen: list[str] = Field(default_factory=list, description="what was told or will be, so none repeats")
+    round: int = 0
+    heard: int = Field(default=0, description="news taken in")
+    told: int = Field(default=0, description="news covered by notices made")
+    round_began: datetime | None = None
+
+
+class Entry(BaseModel):
+    """One line of a notice's ledger."""
+
+    time: datetime
+    text: str
+
+
+class Notice(TaskDoc):
+    """One message to one recipient about one matter. Never any PHI: counts and a link."""
+
+    kind: Kind
+    channel: Channel
+    recipient: str = Field(description="email address or phone number")
+    recipient_name: str = ""
+    language: str
+    about: str
+    reference: str = Field(description="what the sender knows the submission by")
+    facts: dict[str, int] = Field(default_factory=dict)
+    created_at: Instant
+    correlation_id: str
+    cause: str
+    state: State = State.QUEUED
+    possible: int = Field(default=0, description="attempts after which it may have arrived, unconfirmed")
+    sent_at: Instant | None = None
+    provider_id: str = ""
+    provider_status: str = ""
+    combined_into: str = ""
+    ledger: list[Entry] = Field(default_factory=list)
+
+    def note(self, time: datetime, text: str) -> None:
+        self.ledger = [*self.ledger[-49:], Entry(time=time, text=text)]
+
+
+CONTACTS = Collection("notify_contacts", Contacts)
+NEWS = Collection("notify_news", News, fields=("due_at",))
+NOTICES = Collection(
+    "notices",
+    Notice,
+    fields=("due_at", "channel", "state", "recipient", "created_at", "sent_at", "combined_into"),
+    compound=(
+        ("channel", "due_at"),
+        ("recipient", "sent_at"),
+        ("recipient", "state", "created_at"),
+        ("state", "created_at"),
+    ),
+)

@@ -1,0 +1,303 @@
+"""News into notices, and notices onto the wire."""
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+from kit.documents.port import Range
+from kit.errors import PermanentError, TransientError, Uncertain, VersionConflict
+from schemas.envelope import Event
+from schemas.notify import NoticeFailed, NoticeSent
+from schemas.shapes import Person
+from services.notify import messages, rules
+from services.notify.models import CONTACTS, NEWS, NOTICES, Channel, Kind, News, Notice, State
+from services.notify.ports import Ports
+
+_log = logging.getLogger(__name__)
+
+_WAIT_FOR_CONTACTS = 4
+"""Tries before news is told without the recipients of a submission nobody announced."""
+_DIGEST_MOST = 500
+
+_DIGEST_NAMES = {
+    Kind.FAILED: "failed",
+    Kind.PROBLEMS: "problems",
+    Kind.ASKED: "asked",
+    Kind.DECLINED: "declined",
+    Kind.DELAYED: "delayed",
+    Kind.IN_PACS: "in_pacs",
+}
+
+
+async def tell(ports: Ports, news: News) -> None:
+    """Make this round's notices, one per recipient and channel. Doing it again finds them made."""
+    now = ports.clock()
+    heard = news.heard
+    people = await _people(ports, news)
+    notices: list[Notice] = []
+    for kind, audience in rules.audiences(news.kind):
+        found = rules.addresses(people[audience])
+        if not found and audience == "staff":
+            found = [rules.Address("email", "", "", ports.settings.language)]
+        for address in found:
+            notice = Notice(
+                id=rules.notice_id(news, kind, address.channel, address.recipient),
+                kind=kind,
+                channel=address.channel,
+                recipient=address.recipient,
+                recipient_name=address.name,
+                language=address.language,
+                about=news.about,
+                reference=rules.reference(
+                    news.submissions[-1] if news.submissions and audience != "staff" else news.about
+                ),
+                facts=news.facts,
+                created_at=now,
+                correlation_id=news.correlation_id,
+                cause=news.cause,
+                due_at=now,
+            )
+            notice.note(now, "made")
+            _bar(ports, notice)
+            notices.append(notice)
+    # The sender may be a recipient too: its ids are the same, and the first one stays.
+    await ports.documents.insert_many(NOTICES, notices)
+
+    def settle(fresh: News | None) -> tuple[News, Sequence[Event]] | None:
+        if fresh is None or fresh.round != news.round:
+            return None
+        fresh.told = heard
+        fresh.lease_until = None
+        fresh.attempts = 0
+        fresh.last_error = ""
+        if fresh.heard > heard:
+            # More was heard while the notices were made: a round of its own.
+            fresh.round += 1
+            fresh.round_began = now
+            fresh.due_at = rules.due(fresh, now, ports.combine, ports.combine_at_most)
+        else:
+            fresh.due_at = None
+        return fresh, ()
+
+    await ports.change(NEWS, news.id, settle)
+    ports.told()
+
+
+async def give_up_telling(ports: Ports, news: News, reason: str) -> None:
+    _log.error("news %s of kind %s could not be told: %s", news.id, news.kind, reason)
+    news.due_at = None
+    news.lease_until = None
+    await ports.documents.save(NEWS, news)
+
+
+async def _people(ports: Ports, news: News) -> dict[rules.Audience, list[tuple[Person, str]]]:
+    recipients: list[tuple[Person, str]] = []
+    for submission in news.submissions:
+        contacts = await ports.documents.get(CONTACTS, submission)
+        if contacts is not None:
+            recipients += [(person, ports.settings.language) for person in contacts.recipients]
+        elif news.attempts < _WAIT_FOR_CONTACTS:
+            raise TransientError("the submission's contacts are not known yet")
+    account = await ports.identity.account(news.sender.id)
+    sender = (
+        [(Person(name=account.name, email=account.email, phone=account.phone), account.language)]
+        if (account is not None and not account.disabled)
+        else []
+    )
+    staff: list[tuple[Person, str]] = [(person, ports.settings.language) for person in ports.settings.staff]
+    return {"sender": sender, "recipients": recipients, "staff": staff}
+
+
+def _bar(ports: Ports, notice: Notice) -> None:
+    """Notices that can't go out are recorded as such, so that somebody can see it."""
+    now = ports.clock()
+    if not notice.recipient:
+        notice.state, reason = State.NOT_CONFIGURED, "no staff address is set in [notify] staff"
+    elif ports.settings.off:
+        notice.state, reason = State.OFF, "notices are switched off"
+    elif _sender(ports, notice.channel) is None:
+        notice.state, reason = State.NOT_CONFIGURED, f"{notice.channel} is not configured"
+    else:
+        return
+    notice.due_at = None
+    notice.last_error = reason
+    notice.note(now, reason)
+
+
+def _sender(ports: Ports, channel: Channel) -> object | None:
+    return ports.mail if channel == "email" else ports.sms
+
+
+async def deliver(ports: Ports, claimed: Notice) -> None:
+    """One attempt to send. At least once, and at most twice: `sending` is saved before the attempt,
+    and one that ended without a word counts as possibly arrived."""
+    async with ports.lock(claimed.recipient):
+        # While waiting for the lock a digest may have taken it in.
+        notice = await ports.documents.get(NOTICES, claimed.id)
+        if notice is None or notice.due_at is None:
+            return
+        if notice.state is State.SENDING:
+            rules.after_interruption(notice)
+            notice.note(ports.clock(), "an attempt was interrupted: it may have arrived and may come twice")
+        if notice.possible >= rules.MOST_POSSIBLE:
+            notice.state = State.QUEUED
+            await ports.documents.save(NOTICES, notice)
+            raise PermanentError("interrupted twice while it was being sent: it may have arrived")
+        reason = rules.usable(notice.channel, notice.recipient)
+        if reason is not None:
+            raise PermanentError(reason)
+        if await _held(ports, notice):
+            return
+        digest = await _digest(ports, notice)
+        notice.state = State.SENDING
+        notice.note(ports.clock(), f"attempt {notice.attempts}")
+        await ports.documents.save(NOTICES, notice)
+        try:
+            provider_id = await _send(ports, notice, digest)
+        except (PermanentError, TransientError) as error:
+            await _came_back(ports, notice.id, error)
+            raise
+        await _sent(ports, notice.id, provider_id)
+
+
+async def _held(ports: Ports, notice: Notice) -> bool:
+    """True when the address got enough within the hour: the notice waits for the next free place."""
+    now = ports.clock()
+    page = await ports.documents.find(
+        NOTICES,
+        {"recipient": notice.recipient, "sent_at": Range(low=now - rules.HOUR)},
+        order="sent_at",
+        descending=True,
+        limit=ports.settings.per_hour,
+    )
+    times = [sent.sent_at for sent in reversed(page.items) if sent.sent_at is not None]
+    free = rules.free_at(times, ports.settings.per_hour, now)
+    if free is None:
+        return False
+    if notice.state is not State.HELD:
+        notice.note(now, "held: this address got enough messages within the hour")
+    notice.state = State.HELD
+    notice.due_at = max(free, now + timedelta(seconds=1))
+    notice.lease_until = None
+    notice.attempts -= 1
+    await ports.documents.save(NOTICES, notice)
+    return True
+
+
+async def _digest(ports: Ports, notice: Notice) -> Notice | None:
+    """When several were held for this address, one stands for all: the rest is marked as told by it.
+
+    They are marked first. A crash in between leaves this one due, and it counts them anew.
+    """
+    if notice.state is State.HELD:
+        page = await ports.documents.find(
+            NOTICES,
+            {"recipient": notice.recipient, "state": State.HELD.value},
+            order="created_at",
+            limit=_DIGEST_MOST,
+        )
+        for other in page.items:
+            if other.id == notice.id or other.due_at is None:
+                continue
+            other.state = State.COMBINED
+            other.combined_into = notice.id
+            other.due_at = None
+            other.lease_until = None
+            other.note(ports.clock(), "told by a digest")
+            try:
+                await ports.documents.save(NOTICES, other)
+            except VersionConflict:
+                continue
+    page = await ports.documents.find(NOTICES, {"combined_into": notice.id}, limit=_DIGEST_MOST)
+    if not page.items:
+        return None
+    facts = dict.fromkeys(_DIGEST_NAMES.values(), 0)
+    for told in (notice, *page.items):
+        facts[_DIGEST_NAMES[told.kind]] += 1
+    facts["messages"] = 1 + len(page.items)
+    return notice.model_copy(update={"kind": Kind.DIGEST, "about": "", "facts": facts})
+
+
+async def _send(ports: Ports, notice: Notice, digest: Notice | None) -> str:
+    said = digest or notice
+    if notice.channel == "email" and ports.mail is not None:
+        sender = ports.sign.sender
+        return await ports.mail.send(sender, notice.recipient, messages.email(said, ports.sign))
+    if notice.channel == "sms" and ports.sms is not None:
+        callback = f"{ports.status_url}?notice={notice.id}" if ports.status_url else None
+        text = messages.sms(said, ports.sign)
+        return await ports.sms.send(notice.recipient, text, status_callback=callback)
+    raise PermanentError(f"{notice.channel} is no longer configured")
+
+
+async def _came_back(ports: Ports, notice_id: str, error: PermanentError | TransientError) -> None:
+    def edit(notice: Notice) -> Sequence[Event]:
+        notice.state = State.QUEUED
+        notice.possible += isinstance(error, Uncertain)
+        notice.note(ports.clock(), str(error))
+        return ()
+
+    await _edit(ports, notice_id, edit)
+
+
+async def _sent(ports: Ports, notice_id: str, provider_id: str) -> None:
+    def edit(notice: Notice) -> Sequence[Event]:
+        now = ports.clock()
+        notice.state = State.SENT
+        notice.sent_at = now
+        notice.provider_id = provider_id
+        notice.due_at = None
+        notice.lease_until = None
+        notice.last_error = ""
+        notice.note(now, "sent")
+        event = NoticeSent.first(
+            time=now,
+            key=notice.id,
+            correlation_id=notice.correlation_id,
+            cause=notice.cause,
+            notice_id=notice.id,
+            channel=notice.channel,
+            kind=notice.kind.value,
+        )
+        return (event,)
+
+    await _edit(ports, notice_id, edit)
+
+
+async def give_up(ports: Ports, notice: Notice, reason: str) -> None:
+    """The notice is lost to its recipient, and this is shown."""
+    emits = failed(ports, notice, reason)
+    await ports.documents.save(NOTICES, notice, emits=emits)
+
+
+def failed(ports: Ports, notice: Notice, reason: str, step: str = "") -> Sequence[Event]:
+    """Put the notice into its failed state; returns the event to save it with."""
+    now = ports.clock()
+    notice.state = State.FAILED
+    notice.due_at = None
+    notice.lease_until = None
+    notice.last_error = reason[:500]
+    notice.note(now, f"failed: {reason[:300]}")
+    event = NoticeFailed.first(
+        time=now,
+        key=notice.id,
+        step=step,
+        correlation_id=notice.correlation_id,
+        cause=notice.cause,
+        notice_id=notice.id,
+        channel=notice.channel,
+        kind=notice.kind.value,
+        reason=reason[:500],
+    )
+    return (event,)
+
+
+async def _edit(ports: Ports, notice_id: str, edit: Callable[[Notice], Sequence[Event]]) -> None:
+    """A delivery report may save the notice in between: read again and redo."""
+
+    def change(notice: Notice | None) -> tuple[Notice, Sequence[Event]] | None:
+        if notice is None:
+            return None
+        return notice, edit(notice)
+
+    await ports.change(NOTICES, notice_id, change)
