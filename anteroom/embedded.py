@@ -93,6 +93,7 @@ def _take(path: Path) -> IO[str]:
     except BlockingIOError as error:
         file.close()
         raise DataFolderInUse(
-            f"The data folder {path.parent} is in use by another Anteroom. Stop it, or give --data another folder."
+            f"The data folder {path.parent} is in use by another Anteroom. "
+            "Stop it, or give --data another folder."
         ) from error
     return file

@@ -1,6 +1,6 @@
 """What operators ask of a running installation: the log, dead letters and their replay, the lag."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
@@ -16,12 +16,12 @@ def build(kit: Kit) -> Service:
     async def events(
         caller: Principal = Caller,
         after: int | None = None,
-        topic: list[str] = Query(default=[]),
-        limit: int = Query(default=100, ge=1, le=1000),
+        topic: Annotated[list[str] | None, Query()] = None,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> list[dict[str, Any]]:
         """The log, envelope only: what happened to what, without any content."""
         caller.require(Role.ADMIN)
-        found = await kit.bus.read(after=after, topics=topic, limit=limit)
+        found = await kit.bus.read(after=after, topics=topic or (), limit=limit)
         return [
             {
                 "position": position,

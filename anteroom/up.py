@@ -149,13 +149,13 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 async def _announce(settings: Settings, url: str) -> None:
-    data: Path = settings.process.data
+    data = settings.process.data
     upload, match = settings.upload, settings.match
     lines = (
         f"Anteroom is ready at {url}",
         f"  DICOM  {settings.site.ae_title} on {upload.dicom_host}:{upload.dicom_port}",
         f"  HL7    MLLP on {match.hl7_host}:{match.hl7_port}",
-        f"  data   {data.resolve()}  (administrator's token: {data / 'admin.token'})",
+        f"  data   {data}  (administrator's token: {data / 'admin.token'})",
         "Stop with Ctrl-C. Look around with: anteroom doctor, anteroom ls, anteroom send FOLDER",
     )
     sys.stdout.write("\n".join(lines) + "\n")

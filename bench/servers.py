@@ -61,7 +61,9 @@ class Anteroom:
 
 
 @contextmanager
-def anteroom(folder: Path, environment: Mapping[str, str] | None = None, config: str = "") -> Iterator[Anteroom]:
+def anteroom(
+    folder: Path, environment: Mapping[str, str] | None = None, config: str = ""
+) -> Iterator[Anteroom]:
     """`anteroom up` on free ports; `config` is the text of its settings file."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "anteroom.toml").write_text(config)
