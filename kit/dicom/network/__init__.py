@@ -1,5 +1,6 @@
 """DICOM over the network, on asyncio: the side that calls (Association) and the side that listens."""
 
+from kit.dicom.network import statuses
 from kit.dicom.network.acceptor import (
     CONGESTED,
     UNKNOWN_CALLED_AE,
@@ -67,4 +68,5 @@ __all__ = [
     "Unreachable",
     "client_context",
     "server_context",
+    "statuses",
 ]

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import re
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterable, Awaitable, Callable
@@ -32,7 +31,6 @@ from kit.dicom.network.wire import Wire
 
 _log = logging.getLogger(__name__)
 
-_UID = re.compile(r"[0-9][0-9.]{0,63}")
 _REPORT_LIMIT = 16 * 1024 * 1024
 _STOP_GRACE = 10.0
 
@@ -310,7 +308,7 @@ class AssociationServer:
         instance = command.text(commands.AFFECTED_INSTANCE)
         if named and named != sop_class:
             return Status(statuses.SOP_CLASS_NOT_SUPPORTED, "not the class of this context")
-        if not _UID.fullmatch(instance):
+        if not contexts.UID_FORM.fullmatch(instance):
             return Status(statuses.INVALID_INSTANCE, "the SOP Instance UID is not valid")
         if data is None:
             return Status(statuses.CANNOT_UNDERSTAND, "no data set came")

@@ -14,14 +14,13 @@ from pynetdicom.pdu_primitives import (
 )
 from pynetdicom.presentation import PresentationContext
 
+from kit.dicom.meta import IMPLEMENTATION_NAME, IMPLEMENTATION_UID
 from kit.dicom.network.messages import MAX_PDU
 
 ASSOCIATION_LIMIT = 256 * 1024
 """Bytes of an association PDU; 128 contexts of 30 transfer syntaxes take a third of it."""
 CONTEXT_LIMIT = 128
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
-IMPLEMENTATION_CLASS_UID = "2.25.305809761062348381324327986118060174786"
-IMPLEMENTATION_VERSION = "ANTEROOM_1"
 
 # What a peer sends is content: pynetdicom would log parts of it.
 logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
@@ -183,7 +182,7 @@ def _user_information() -> list[object]:
     length = MaximumLengthNotification()
     length.maximum_length_received = MAX_PDU
     implementation = ImplementationClassUIDNotification()
-    implementation.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    implementation.implementation_class_uid = IMPLEMENTATION_UID
     version = ImplementationVersionNameNotification()
-    version.implementation_version_name = IMPLEMENTATION_VERSION
+    version.implementation_version_name = IMPLEMENTATION_NAME
     return [length, implementation, version]

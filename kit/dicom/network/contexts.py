@@ -1,5 +1,6 @@
 """Which presentation contexts the listening side accepts (PS3.8 9.3.3.2, PS3.7 D.3.3.4). Pure."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from pydicom.uid import UID, AllTransferSyntaxes
@@ -15,6 +16,9 @@ EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 
 ACCEPTED, USER_REJECTION, NO_ABSTRACT_SYNTAX, NO_TRANSFER_SYNTAX = 0, 1, 3, 4
+
+UID_FORM = re.compile(r"[0-9][0-9.]{0,63}")
+"""Digits and dots, at most 64 (PS3.5 9.1); leading zeros of a component are forgiven."""
 
 _STANDARD_ROOT = "1.2.840.10008."
 _STORAGE_UIDS = frozenset(sop_class._STORAGE_CLASSES.values()) | frozenset(
@@ -33,16 +37,20 @@ def is_storage(uid: str) -> bool:
     too, and every private class that is not a known service of another kind."""
     if uid in _STORAGE_UIDS:
         return True
+    if not UID_FORM.fullmatch(uid):
+        return False
     if uid.startswith(_STANDARD_ROOT):
         name = UID(uid).name
         return "Storage" in name and "Commitment" not in name and "Directory" not in name
-    return bool(uid) and uid_to_service_class(uid) is uid_to_service_class("")
+    return uid_to_service_class(uid) is uid_to_service_class("")
 
 
 def preferred(offered: Sequence[str]) -> str | None:
     """The transfer syntax to take: the first explicit or compressed one, then implicit, then one we
     don't know, and a big endian one only when nothing else is offered. None: none offered."""
-    ranked = sorted((_rank(syntax), place) for place, syntax in enumerate(offered) if syntax)
+    ranked = sorted(
+        (_rank(syntax), place) for place, syntax in enumerate(offered) if UID_FORM.fullmatch(syntax)
+    )
     return offered[ranked[0][1]] if ranked else None
 
 
