@@ -1,0 +1,67 @@
+"""Settings come from one file and the environment, and say what is wrong with them."""
+
+from pathlib import Path
+
+import pytest
+
+from anteroom.settings import SettingsError, load
+
+
+@pytest.fixture(autouse=True)
+def empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ANTEROOM_CONFIG", raising=False)
+
+
+def test_everything_has_a_default() -> None:
+    settings = load()
+    assert (settings.http.host, settings.http.port) == ("127.0.0.1", 8080)
+    assert (settings.upload.dicom_port, settings.match.hl7_port) == (11112, 2575)
+
+
+def test_the_environment_lies_over_the_file_and_overrides_over_both(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text = '[http]\nport = 1\n[site]\nname = "File"\n[process]\nworkers = 3\n'
+    (tmp_path / "anteroom.toml").write_text(text)
+        '[http]\nport = 1\n[site]\nname = "File"\n[process]\nworkers = 3\n'
+    )
+    monkeypatch.setenv("ANTEROOM_HTTP_PORT", "2")
+    monkeypatch.setenv("ANTEROOM_SITE_NAME", "Environment")
+    settings = load(overrides={"http": {"port": 9, "host": None}})
+    assert (settings.http.port, settings.http.host) == (9, "127.0.0.1")
+    assert (settings.site.name, settings.process.workers) == ("Environment", 3)
+
+
+def test_tables_within_tables_lists_and_secret_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("hush\n")
+    monkeypatch.setenv("ANTEROOM_NOTIFY_EMAIL_HOST", "127.0.0.1")
+    monkeypatch.setenv("ANTEROOM_NOTIFY_EMAIL_PASSWORD_FILE", str(secret))
+    monkeypatch.setenv("ANTEROOM_MATCH_HL7_ALLOW", '["10.0.0.0/8"]')
+    settings = load()
+    assert settings.notify.email.host == "127.0.0.1"
+    assert settings.notify.email.password.get_secret_value() == "hush"
+    assert settings.match.hl7_allow == ["10.0.0.0/8"]
+    assert "hush" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[http]\nport = 99999\n", "http.port"),
+        ("[http]\nprot = 1\n", "http.prot"),
+        ("[nonsense]\n", "nonsense"),
+        ("[http", "not valid TOML"),
+        ('[http]\nhost = "0.0.0.0"\n', "TLS"),
+    ],
+)
+def test_what_is_wrong_is_named(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "anteroom.toml").write_text(text)
+    with pytest.raises(SettingsError, match=said):
+        load()
+
+
+def test_a_named_file_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="does not exist"):
+        load(tmp_path / "absent.toml")

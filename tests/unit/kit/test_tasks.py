@@ -1,0 +1,163 @@
+"""Tasks run when due, once at a time, come back after trouble, and end with a reason."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from kit.documents.port import Collection
+from kit.errors import PermanentError, TransientError
+from kit.service import Kit
+from kit.tasks import TaskDoc, TaskRunner
+
+
+class Chore(TaskDoc):
+    result: str = ""
+
+
+CHORES = Collection("chores", Chore, fields=("due_at",))
+
+
+class Board:
+    """A runner with its doings written down."""
+
+    def __init__(self, kit: Kit, **options) -> None:
+        self.kit = kit
+        self.calls: list[str] = []
+        self.failures: list[BaseException] = []
+        self.runner = TaskRunner(
+            kit.documents,
+            CHORES,
+            work=self.work,
+            give_up=self.give_up,
+            clock=kit.clock,
+            backoff=[timedelta(milliseconds=5)],
+            **{"owner": "me", "exclusive": True, **options},
+        )
+
+    async def work(self, task: Chore) -> None:
+        self.calls.append(task.id)
+        if self.failures:
+            raise self.failures.pop(0)
+        task.due_at = None
+        task.result = "done"
+        await self.kit.documents.save(CHORES, task)
+
+    async def give_up(self, task: Chore, reason: str) -> None:
+        task.due_at = None
+        task.result = f"gave up: {reason}"
+        await self.kit.documents.save(CHORES, task)
+
+    async def add(self, name: str, **fields) -> None:
+        due = fields.pop("due_at", self.kit.clock())
+        await self.kit.documents.save(CHORES, Chore(id=name, due_at=due, **fields))
+        self.runner.poke()
+
+    async def result(self, name: str) -> Chore:
+        async with asyncio.timeout(10):
+            while True:
+                task = await self.kit.documents.get(CHORES, name)
+                if task is not None and task.result:
+                    return task
+                await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+async def make(kit_env: Kit):
+    boards: list[Board] = []
+
+    async def start(**options) -> Board:
+        board = Board(kit_env, **options)
+        boards.append(board)
+        await board.runner.start()
+        return board
+
+    yield start
+    for board in boards:
+        await board.runner.stop()
+
+
+async def test_a_due_task_runs_once(make: Callable) -> None:
+    board = await make()
+    await board.add("a")
+    assert (await board.result("a")).result == "done"
+    await asyncio.sleep(0.05)
+    assert board.calls == ["a"]
+
+
+async def test_a_later_task_waits_for_its_time(make: Callable) -> None:
+    board = await make()
+    await board.add("later", due_at=board.kit.clock() + timedelta(seconds=0.2))
+    await asyncio.sleep(0.05)
+    assert board.calls == []
+    assert (await board.result("later")).result == "done"
+
+
+async def test_a_transient_error_brings_it_back_with_its_reason(make: Callable) -> None:
+    board = await make()
+    board.failures = [TransientError("the PACS is away"), TransientError("the PACS is away")]
+    await board.add("a")
+    task = await board.result("a")
+    assert (task.result, task.attempts, len(board.calls)) == ("done", 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("failures", "said", "calls"),
+    [
+        ([PermanentError("no such place")], "gave up: no such place", 1),
+        ([TransientError("away")] * 4, "gave up: away", 4),
+        ([KeyError("x")] * 3, "gave up: internal error (KeyError)", 3),
+    ],
+)
+async def test_it_ends_with_the_reason(make: Callable, failures, said: str, calls: int) -> None:
+    board = await make(max_attempts=4)
+    board.failures = list(failures)
+    await board.add("a")
+    assert (await board.result("a")).result == said
+    assert len(board.calls) == calls
+
+
+async def test_a_lease_held_by_another_process_is_respected_until_it_runs_out(make: Callable) -> None:
+    board = await make(exclusive=False)
+    until = board.kit.clock() + timedelta(seconds=0.3)
+    await board.add("a", lease_until=until, lease_owner="somebody")
+    task = await board.result("a")
+    assert board.kit.clock() >= until
+    assert task.lease_owner == "me"
+
+
+async def test_the_only_process_takes_over_what_a_dead_one_held(make: Callable) -> None:
+    board = await make(exclusive=True)
+    await board.add("a", lease_until=board.kit.clock() + timedelta(hours=1), lease_owner="the dead")
+    assert (await board.result("a")).result == "done"
+
+
+async def test_many_tasks_and_two_runners_each_once(make: Callable) -> None:
+    boards = [await make(exclusive=False, owner=name) for name in ("one", "two")]
+    await boards[0].kit.documents.insert_many(
+        CHORES, [Chore(id=f"{n:03}", due_at=boards[0].kit.clock()) for n in range(60)]
+    )
+    for board in boards:
+        board.runner.poke()
+    for n in range(60):
+        await boards[0].result(f"{n:03}")
+    calls = boards[0].calls + boards[1].calls
+    assert sorted(calls) == [f"{n:03}" for n in range(60)]
+
+
+async def test_stopping_lets_the_work_under_way_finish(kit_env: Kit) -> None:
+    board = Board(kit_env)
+    started = asyncio.Event()
+
+    async def slow(task: Chore) -> None:
+        started.set()
+        await asyncio.sleep(0.1)
+        await Board.work(board, task)
+
+    board.runner._work = slow
+    await board.runner.start()
+    await board.add("a")
+    await started.wait()
+    await board.runner.stop()
+    assert (await kit_env.documents.get(CHORES, "a")).result == "done"
