@@ -1,0 +1,1 @@
+"""A client of the HTTP API in plain blocking Python: for the command line, and for scripts."""
