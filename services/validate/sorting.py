@@ -114,34 +114,41 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "wmv"),
 )
 _BOXES = (b"moov", b"mdat", b"free", b"wide", b"skip", b"pnot")
+_RIFF = {b"WEBP": "webp", b"AVI ": "avi"}
 _STILL_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"avif")
 
 
 def _by_signature(head: bytes, name: str, size: int) -> Sorted | None:
     if head.startswith(_PROGRAMS):
         return _refuse("program")
+    if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
+        return _refuse("office-file")
     for mark, kind in _SIGNATURES:
         if head.startswith(mark):
             return Sorted("document", kind)
-    if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
-        return _refuse("office-file")
-    if head[4:8] == b"ftyp":
-        brand = head[8:12]
-        if brand in _STILL_BRANDS:
-            return Sorted("document", "heic")
-        return _refuse("unknown-kind") if brand in (b"M4A ", b"M4B ", b"crx ") else Sorted("document", "mp4")
+    if head.startswith(b"RIFF") or head[4:8] == b"ftyp":
+        container = _RIFF.get(head[8:12]) if head.startswith(b"RIFF") else _mp4_kind(head[8:12])
+        return Sorted("document", container) if container else _refuse("unknown-kind")
+    loose = _loose_signature(head, size)
+    return Sorted("document", loose) if loose else None
+
+
+def _mp4_kind(brand: bytes) -> str | None:
+    """ISO base media files by their major brand: stills, films; sound alone is not taken."""
+    if brand in _STILL_BRANDS:
+        return "heic"
+    return None if brand in (b"M4A ", b"M4B ", b"crx ") else "mp4"
+
+
+def _loose_signature(head: bytes, size: int) -> str | None:
+    """Formats whose start alone is no proof."""
     if head[4:8] in _BOXES and size > 16:
-        return Sorted("document", "mov")
-    if head.startswith(b"RIFF"):
-        kind = {b"WEBP": "webp", b"AVI ": "avi"}.get(head[8:12])
-        return Sorted("document", kind) if kind else _refuse("unknown-kind")
+        return "mov"
     if _is_bmp(head):
-        return Sorted("document", "bmp")
+        return "bmp"
     if len(head) > 3 * 188 and all(head[at] == 0x47 for at in (0, 188, 376, 564)):
-        return Sorted("document", "mpeg")
-    if b"%PDF-" in head[:1024] and b"\0" not in head[:8]:
-        return Sorted("document", "pdf")
-    return None
+        return "mpeg"
+    return "pdf" if b"%PDF-" in head[:1024] and b"\0" not in head[:8] else None
 
 
 def _by_archive(head: bytes, name: str, size: int) -> Sorted | None:
@@ -152,10 +159,12 @@ def _by_archive(head: bytes, name: str, size: int) -> Sorted | None:
 _PROLOG = re.compile(r"\s*(<\?.*?\?>\s*|<!--.*?-->\s*)*", re.DOTALL)
 _ROOT = re.compile(r"<([A-Za-z_][\w.-]*:)?([A-Za-z_][\w.-]*)[\s/>]")
 _PAGES = ("html", "svg", "stylesheet", "transform", "script", "hta", "job", "package", "xsl")
-_CODE_SUFFIXES = (
-    ".bat .cmd .com .vbs .vbe .js .jse .wsf .wsh .hta .ps1 .psm1 .sh .bash .py .pl .rb .php .inf .ini .reg "
-    ".css .scr .pif .lnk .url .desktop .jar .sql .asp .aspx .jsp .htm .html .xhtml .svg .c .h .cpp .java"
-).split()
+_CODE = re.compile(
+    r"\.(bat|cmd|com|vb[se]|jse?|ws[fh]|hta|psm?1|sh|bash|py|pl|rb|php|inf|ini|reg|css|scr|pif|lnk|url|desktop"
+    r"|jar|sql|aspx?|jsp|c|h|cpp|java)$",
+    re.IGNORECASE,
+)
+_PAGE = re.compile(r"\.(x?html?|svg)$", re.IGNORECASE)
 
 
 def _by_text(head: bytes, name: str, size: int) -> Sorted | None:
@@ -165,8 +174,10 @@ def _by_text(head: bytes, name: str, size: int) -> Sorted | None:
     start = text.lstrip("\ufeff \t\r\n").lower()
     if re.match(r"<(!doctype html|html|head|body|script|svg|iframe|img)\b", start) or "<script" in start:
         return _refuse("web-page")
-    if name.lower().endswith(tuple(_CODE_SUFFIXES)):
-        return _refuse("web-page" if name.lower().endswith((".htm", ".html", ".xhtml")) else "program")
+    if _PAGE.search(name):
+        return _refuse("web-page")
+    if _CODE.search(name):
+        return _refuse("program")
     if start.startswith("<"):
         return _xml(text.lstrip("\ufeff"))
     if start.startswith(("{", "[")):

@@ -103,7 +103,7 @@ TEXTS: dict[str, tuple[Severity, Action, str]] = {
     "archive-cut-short": (
         "error",
         "kept",
-        "An archive is damaged: its first files were read, the rest could not be. Please send the rest again.",
+        "An archive is damaged: its first files were read, the others could not be. Please send those again.",
     ),
     "archive-encrypted": (
         "error",
@@ -170,13 +170,13 @@ TEXTS: dict[str, tuple[Severity, Action, str]] = {
     "not-processed": (
         "error",
         "quarantined",
-        "These files could not be checked because of an internal error. They were put aside, nothing is lost.",
+        "An internal error kept these files from being checked. They were put aside, nothing is lost.",
     ),
     # studies
     "same-uid-other-content": (
         "error",
         "quarantined",
-        "An image came again under the same number with other content. The first is kept, this one put aside.",
+        "An image came again with other content. The first is kept, this one was put aside.",
     ),
     "several-patients-in-study": (
         "error",
