@@ -1,0 +1,80 @@
+"""Wiring of the match service."""
+
+import logging
+import ssl
+from zoneinfo import ZoneInfo
+
+from kit.errors import PermanentError
+from kit.hl7.server import Limits, MllpServer
+from kit.service import Kit, Service
+from schemas.match import Hl7Received, PatientChanged, PatientMerged
+from schemas.portal import StudyDecided
+from schemas.validate import StudyArrived, StudyUpdated
+from services.match.api import routes
+from services.match.handlers import Handlers
+from services.match.mllp import Hl7Door
+from services.match.settings import MatchSettings
+
+_log = logging.getLogger(__name__)
+
+
+def build(kit: Kit, settings: MatchSettings) -> Service:
+    zone = ZoneInfo(kit.site.zone)
+    handlers = Handlers(
+        kit.documents,
+        kit.clock,
+        zone=zone,
+        default_issuer=kit.site.default_issuer,
+        accession_from_filler=settings.hl7_accession_from_filler,
+    )
+    kit.bus.subscribe(Hl7Received, "match-patients", handlers.learn_patients)
+    kit.bus.subscribe(Hl7Received, "match-orders", handlers.learn_orders)
+    kit.bus.subscribe(StudyArrived, "match", handlers.study_came)
+    kit.bus.subscribe(StudyUpdated, "match", handlers.study_came)
+    kit.bus.subscribe(StudyDecided, "match", handlers.study_decided)
+    kit.bus.subscribe(PatientChanged, "match", handlers.patient_changed)
+    kit.bus.subscribe(PatientMerged, "match", handlers.patient_merged)
+
+    door = Hl7Door(kit.bus, kit.clock, zone=zone, default_issuer=kit.site.default_issuer)
+    server = MllpServer(
+        door.answer,
+        allow=settings.hl7_allow,
+        limits=Limits(
+            max_bytes=settings.hl7_message_bytes,
+            connections=settings.hl7_connections,
+            within_s=settings.hl7_message_seconds,
+        ),
+        tls=_tls(settings),
+    )
+
+    async def listen() -> None:
+        try:
+            await server.start(settings.hl7_host, settings.hl7_port)
+        except OSError as error:
+            raise PermanentError(
+                f"The HL7 port {settings.hl7_port} on {settings.hl7_host} can't be opened ({error.strerror}). "
+                "Free it, or set another one with --hl7-port or match.hl7_port."
+            ) from error
+        _log.info("HL7 by MLLP is taken on %s:%d", settings.hl7_host, server.port)
+
+    async def check() -> str | None:
+        return None if server.listening else "The HL7 door is closed: see match.hl7_port in the settings."
+
+    return Service(
+        name="match",
+        routers=[routes(kit.documents, door, server)],
+        start=[listen],
+        stop=[server.stop],
+        checks={"hl7": check},
+    )
+
+
+def _tls(settings: MatchSettings) -> ssl.SSLContext | None:
+    if settings.hl7_tls_certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(settings.hl7_tls_certificate, settings.hl7_tls_key)
+    if settings.hl7_tls_client_ca is not None:
+        context.load_verify_locations(settings.hl7_tls_client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
