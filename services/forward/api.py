@@ -1,0 +1,161 @@
+"""Deliveries over HTTP: how far they are, another try, and whether a destination answers."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from kit.destinations import DESTINATIONS
+from kit.errors import NotFound, PermanentError, Stale, TransientError
+from kit.identity import Principal, Role
+from kit.service import Caller
+from schemas.shapes import Proof
+from services.forward.means import Means
+from services.forward.models import DELIVERIES, NEWEST_DECISIONS, Delivery, Note
+from services.forward.prove import begin_proof
+from services.forward.rules.states import Happening, State, advance
+
+_SENTENCES = {
+    State.QUEUED: "Waiting for its turn.",
+    State.SENDING: "Images are being sent.",
+    State.PROVING: "All images were sent; their arrival is being proved.",
+    State.PROVEN: "All images are in the destination, and this is proved.",
+    State.FAILED: "This delivery needs a person.",
+    State.CANCELLED: "A newer decision replaced this delivery.",
+}
+
+
+class DeliveryView(BaseModel):
+    """`sent` counts what the destination said it has; `error` is a plain sentence or empty."""
+
+    id: str
+    study_id: str
+    study_revision: int
+    decision_id: str
+    destination: str
+    state: State
+    text: str
+    total: int
+    sent: int
+    proven: int
+    already_there: int
+    proof: Proof | None
+    commitment: str
+    error: str
+    notes: list[Note]
+    created_at: datetime
+    next_try_at: datetime | None
+    finished_at: datetime | None
+
+
+class DeliveryList(BaseModel):
+    deliveries: list[DeliveryView]
+    cursor: str | None = None
+
+
+class EchoResult(BaseModel):
+    ok: bool
+    text: str
+
+
+def view(delivery: Delivery) -> DeliveryView:
+    error = delivery.last_error
+    if error and delivery.state not in (State.FAILED, State.CANCELLED):
+        error = f"Will be tried again: {error}"
+    return DeliveryView(
+        id=delivery.id,
+        study_id=delivery.study_id,
+        study_revision=delivery.study_revision,
+        decision_id=delivery.decision_id,
+        destination=delivery.destination,
+        state=delivery.state,
+        text=_SENTENCES[delivery.state],
+        total=delivery.total or sum(pack.instances - len(pack.skipped) for pack in delivery.packs),
+        sent=delivery.stored,
+        proven=delivery.proven,
+        already_there=delivery.already,
+        proof=delivery.proof,
+        commitment=delivery.commitment,
+        error=error,
+        notes=delivery.notes,
+        created_at=delivery.created_at,
+        next_try_at=delivery.due_at,
+        finished_at=delivery.finished_at,
+    )
+
+
+async def retry(means: Means, delivery_id: str) -> Delivery:
+    """A failed delivery goes on where it stopped. Raises NotFound, Stale, VersionConflict."""
+    documents = means.kit.documents
+    delivery = await documents.get(DELIVERIES, delivery_id)
+    if delivery is None:
+        raise NotFound("no-such-delivery", "There is no delivery with this id.")
+    if delivery.state is not State.FAILED:
+        raise Stale("not-failed", f"Only a failed delivery can be retried; this one is {delivery.state}.")
+    newest = await documents.get(NEWEST_DECISIONS, delivery.study_id)
+    if newest is not None and newest.rank > delivery.rank:
+        raise Stale(
+            "newer-decision", "A newer decision on this study exists. Look at its deliveries instead."
+        )
+    delivery.state = advance(delivery.state, Happening.RETRIED)
+    delivery.episode += 1
+    delivery.round = 0
+    delivery.attempts = 0
+    delivery.last_error = ""
+    delivery.notes = []
+    delivery.finished_at = None
+    delivery.due_at = means.kit.clock()
+    begin_proof(delivery)
+    await documents.save(DELIVERIES, delivery)
+    return delivery
+
+
+async def echo(means: Means, destination_id: str) -> EchoResult:
+    """Raises NotFound. That the destination is not well is an answer, no error."""
+    destination = await means.kit.documents.get(DESTINATIONS, destination_id)
+    if destination is None:
+        raise NotFound("no-such-destination", "There is no destination with this name.")
+    try:
+        await means.kinds[destination.kind].echo(destination, means.settings)
+    except (TransientError, PermanentError) as error:
+        return EchoResult(ok=False, text=f"The destination is not usable: {error}.".replace("..", "."))
+    return EchoResult(ok=True, text="The destination answers.")
+
+
+def routes(means: Means, poke: Callable[[str], Awaitable[None]]) -> APIRouter:
+    router = APIRouter(prefix="/api", tags=["deliveries"])
+
+    @router.get("/deliveries")
+    async def deliveries(
+        study_id: str | None = None,
+        state: State | None = None,
+        cursor: str | None = None,
+        caller: Principal = Caller,
+    ) -> DeliveryList:
+        """Newest first; of one study, or all."""
+        if not caller.may(Role.APPROVE):
+            caller.require(Role.VIEW)
+        where: dict[str, str] = {}
+        if study_id is not None:
+            where["study_id"] = study_id
+        if state is not None:
+            where["state"] = state.value
+        page = await means.kit.documents.find(
+            DELIVERIES, where, order="created_at", descending=True, limit=100, cursor=cursor
+        )
+        return DeliveryList(deliveries=[view(item) for item in page.items], cursor=page.cursor)
+
+    @router.post("/deliveries/{delivery_id}/retry")
+    async def retry_delivery(delivery_id: str, caller: Principal = Caller) -> DeliveryView:
+        caller.require(Role.APPROVE)
+        delivery = await retry(means, delivery_id)
+        await poke(delivery.destination)
+        return view(delivery)
+
+    @router.post("/destinations/{destination_id}/echo")
+    async def echo_destination(destination_id: str, caller: Principal = Caller) -> EchoResult:
+        caller.require(Role.ADMIN)
+        return await echo(means, destination_id)
+
+    return router

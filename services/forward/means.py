@@ -1,0 +1,29 @@
+"""What the tasks of forward work with."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from kit.destinations import DESTINATIONS, Destination
+from kit.errors import PermanentError
+from kit.service import Kit
+from services.forward.kinds.port import Kind
+from services.forward.models import Delivery
+from services.forward.settings import ForwardSettings
+
+
+@dataclass(frozen=True)
+class Means:
+    kit: Kit
+    settings: ForwardSettings
+    kinds: Mapping[str, Kind]
+    extend: Callable[[Delivery], None]
+    """Sets a fresh lease; the next save carries it."""
+
+    async def destination(self, name: str) -> tuple[Destination, Kind]:
+        """Raises PermanentError when there is none of that name any more."""
+        destination = await self.kit.documents.get(DESTINATIONS, name)
+        if destination is None:
+            raise PermanentError(
+                f"There is no destination named {name} any more. Set it up again, then retry."
+            )
+        return destination, self.kinds[destination.kind]

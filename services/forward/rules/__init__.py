@@ -1,0 +1,1 @@
+"""The decisions of forward, pure: states, statuses, contexts, precedence between decisions."""

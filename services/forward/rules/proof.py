@@ -1,0 +1,55 @@
+"""What reports and queries prove (PS3.4 J.3.3, C.4.1)."""
+
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass
+
+from kit.ids import derived_id
+
+NO_SUCH_INSTANCE = 0x0112
+CLASS_CONFLICT = 0x0119
+_LOST = (NO_SUCH_INSTANCE, CLASS_CONFLICT)
+"""Failure reasons that say the instance is not there; others say only that it can't be committed."""
+
+
+def transaction_uid(delivery_id: str, *attempt: object) -> str:
+    """A UID derived from an UUID (PS3.5 B.2)."""
+    return f"2.25.{int(derived_id('transaction', delivery_id, *map(str, attempt)), 16)}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Sets of SOP Instance UIDs; what is in none of them is still open."""
+
+    proven: frozenset[str]
+    lost: frozenset[str]
+
+
+def by_reports(open_uids: Set[str], reports: Iterable[tuple[Iterable[str], Mapping[str, int]]]) -> Verdict:
+    """Reports are (committed, failed with reason). Only UIDs of this delivery count."""
+    proven: set[str] = set()
+    lost: set[str] = set()
+    for committed, failed in reports:
+        proven |= open_uids & set(committed)
+        lost |= {uid for uid, reason in failed.items() if reason in _LOST} & open_uids
+    return Verdict(frozenset(proven - lost), frozenset(lost))
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a query says of instances that were sent."""
+
+    present: frozenset[str]
+    elsewhere: frozenset[str]
+    """There, but under another patient ID than was sent."""
+    absent: frozenset[str]
+
+
+def by_query(open_uids: Set[str], found: Mapping[str, str | None], patient_id: str) -> Looked:
+    """`patient_id` empty: not compared. A destination that does not say one is believed."""
+    elsewhere = {
+        uid
+        for uid in open_uids
+        if patient_id and (said := found.get(uid)) is not None and said.strip() != patient_id.strip()
+    }
+    present = {uid for uid in open_uids if uid in found} - elsewhere
+    return Looked(frozenset(present), frozenset(elsewhere), frozenset(open_uids - present - elsewhere))

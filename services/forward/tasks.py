@@ -1,0 +1,38 @@
+"""The one kind of task of forward: a step of a delivery."""
+
+from services.forward.closing import close_failed, close_replaced
+from services.forward.means import Means
+from services.forward.models import NEWEST_DECISIONS, Delivery
+from services.forward.planning import plan
+from services.forward.progress import Replaced
+from services.forward.prove import prove
+from services.forward.rules.precedence import is_replaced
+from services.forward.rules.states import Happening, State
+from services.forward.send import send
+
+
+async def deliver(means: Means, delivery: Delivery) -> None:
+    """Plan, send or prove; the delivery says which. Ends in one save that moves or clears due_at."""
+    newest = await means.kit.documents.get(NEWEST_DECISIONS, delivery.study_id)
+    if is_replaced(delivery, newest):
+        await close_replaced(means, delivery)
+        return
+    try:
+        if delivery.state is State.QUEUED:
+            await plan(means, delivery)
+        elif delivery.state is State.SENDING:
+            await send(means, delivery)
+        else:
+            await prove(means, delivery)
+    except Replaced:
+        await close_replaced(means, delivery)
+
+
+async def give_up(means: Means, delivery: Delivery, reason: str) -> None:
+    """The runner has no tries left, or trying again can't help."""
+    sentence = (
+        reason
+        if reason.endswith(".")
+        else f"Destination {delivery.destination} could not be used: {reason}. Check it, then retry."
+    )
+    await close_failed(means, delivery, Happening.GIVEN_UP, sentence)
