@@ -11,7 +11,7 @@ from typing import Protocol
 from kit.dicom.network import associate, commands, contexts, datasets, statuses
 from kit.dicom.network.commands import Command
 from kit.dicom.network.datasets import COMMITMENT_CLASS, CommitmentReport
-from kit.dicom.network.errors import Aborted, AssociationFailed, PeerReleased, ProtocolError
+from kit.dicom.network.errors import AssociationFailed, PeerReleased, ProtocolError
 from kit.dicom.network.messages import (
     A_ASSOCIATE_RQ,
     A_RELEASE_RP,
@@ -198,12 +198,14 @@ class AssociationServer:
         except AssociationFailed as error:
             _log.info("DICOM association ended: %s", error)
             end(wire, error)
-        except asyncio.CancelledError as error:
-            end(wire, error)
-            raise
         except Exception as error:  # noqa: BLE001 - the edge: one association's defect ends that one alone
             _log.exception("DICOM association ended by a defect")
             end(wire, error)
+        except BaseException as error:
+            end(wire, error)
+            raise
+        finally:
+            await wire.closed()
 
     async def _associate(self, wire: Wire, address: str) -> None:
         request = await self._request(wire)
@@ -279,7 +281,7 @@ class AssociationServer:
             if status is not None:
                 reply = commands.response(command, status.code, status.comment)
                 await messages.send(context, reply)
-        raise Aborted("this server", "it is stopping")
+        raise AssociationFailed("this server", "it is stopping")
 
     async def _perform(
         self, session: Session, pair: tuple[str, str], command: Command, data: DatasetStream | None

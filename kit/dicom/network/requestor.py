@@ -239,6 +239,7 @@ class Association:
             pass
         finally:
             self._wire.close()
+        await self._wire.closed()
 
     def abort(self) -> None:
         if self._open:
@@ -256,6 +257,7 @@ class Association:
             await self.release()
         else:
             self.abort()
+            await self._wire.closed()
 
     # -- one operation
 

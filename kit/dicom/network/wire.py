@@ -33,6 +33,7 @@ class Wire(asyncio.BufferedProtocol):
         self._writable.set()
         self._closed = asyncio.Event()
         self._ended = False
+        self._cut_off: asyncio.TimerHandle | None = None
 
     # -- the event loop calls these
 
@@ -62,6 +63,8 @@ class Wire(asyncio.BufferedProtocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._cut_off is not None:
+            self._cut_off.cancel()
         self._end_of_input()
         self._writable.set()
         self._closed.set()
@@ -90,6 +93,8 @@ class Wire(asyncio.BufferedProtocol):
 
     async def read_exactly(self, size: int, timeout: float) -> bytes:
         """`timeout` is for all of it. Sizes are capped by the caller before."""
+        if not size:
+            return b""
         if self._end - self._start >= size:
             return await self.read_some(size, timeout)
         loop = asyncio.get_running_loop()
@@ -126,14 +131,15 @@ class Wire(asyncio.BufferedProtocol):
         if transport is None:
             return
         transport.close()
-        if not self._closed.is_set():
-            asyncio.get_running_loop().call_later(_CLOSE_GRACE, transport.abort)
+        if self._cut_off is None and not self._closed.is_set():
+            self._cut_off = asyncio.get_running_loop().call_later(_CLOSE_GRACE, transport.abort)
 
     def abort(self) -> None:
         if self._transport is not None:
             self._transport.abort()
 
     async def closed(self) -> None:
+        """Return when the connection is gone; soon after close() or abort()."""
         await self._closed.wait()
 
     async def _more(self, timeout: float) -> None:
