@@ -33,9 +33,10 @@ def build_app(
     return app
 
 
-def answer(status: int, code: str, error: str) -> JSONResponse:
-    """The one form of error answer: a code for programs, a sentence for people."""
-    return JSONResponse({"code": code, "error": error}, status_code=status)
+def answer(status: int, code: str, error: str, **more: object) -> JSONResponse:
+    """The one form of error answer: a code for programs, a sentence for people, and where needed
+    further fields for programs."""
+    return JSONResponse({"code": code, "error": error, **more}, status_code=status)
 
 
 async def _refused(_: Request, error: Exception) -> Response:

@@ -49,6 +49,13 @@ class ManifestDoc(Doc):
     files: list[Announced]
 
 
+class Part(BaseModel):
+    """A durable part of an upload; `name` is the last step of its object key."""
+
+    name: str
+    size: int
+
+
 class UploadDoc(TaskDoc):
     """One tus upload; its id is the batch's. `due_at`: expiry, or finishing what a crash interrupted."""
 
@@ -56,7 +63,7 @@ class UploadDoc(TaskDoc):
     submission_id: str
     length: int
     ordinals: Ranges
-    parts: list[int] = Field(default_factory=list, description="sizes of the durable parts, in order")
+    parts: list[Part] = Field(default_factory=list, description="in order")
     offset: int = 0
     state: Literal["open", "complete", "registered"] = "open"
     checksummed: bool = False
@@ -76,5 +83,9 @@ UPLOADS = Collection(
 )
 
 
-def part_key(submission_id: str, batch_id: str, number: int) -> str:
-    return f"incoming/{submission_id}/{batch_id}/{number:05d}"
+def batch_prefix(submission_id: str, batch_id: str) -> str:
+    return f"incoming/{submission_id}/{batch_id}/"
+
+
+def part_key(submission_id: str, batch_id: str, name: str = "00000") -> str:
+    return batch_prefix(submission_id, batch_id) + name

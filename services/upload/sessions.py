@@ -163,7 +163,7 @@ class Sessions:
                     return
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), _RETRY_S)
-        except Exception:  # the edge of a background task: what was acknowledged stays in the spool
+        except Exception:  # noqa: BLE001 - the edge of a background task: the file stays in the spool
             _log.exception("a batch of the spool met a defect; it is tried again at the next start")
         finally:
             del self._finishing[file.id]
@@ -223,7 +223,7 @@ async def store_session_batch(
 ) -> None:
     """Seal, move to the object store, register, forget. Any step may be a repetition after a crash."""
     submission_id = file.owner["submission_id"]
-    key = part_key(submission_id, file.id, 0)
+    key = part_key(submission_id, file.id)
     members = file.members
     if file.adopted:
         try:

@@ -118,10 +118,13 @@ class Submissions:
 
     async def get(self, submission_id: str) -> SubmissionDoc:
         """Raises NotFound."""
-        found = await self._documents.get(SUBMISSIONS, submission_id)
+        found = await self.find(submission_id)
         if found is None:
             raise NotFound("no-submission", "There is no such submission. Check its id.")
         return found
+
+    async def find(self, submission_id: str) -> SubmissionDoc | None:
+        return await self._documents.get(SUBMISSIONS, submission_id)
 
     async def register(self, submission_id: str, batch: Batch) -> int:
         """Make a durable batch part of its submission; returns its sequence. Again: the same number.
@@ -195,6 +198,12 @@ class Submissions:
             return
         reason = "expired" if submission.sender.door in ("portal", "api") else "quiet"
         await self._documents.save(SUBMISSIONS, submission, [rules.close(submission, reason, now)])
+
+    async def give_up(self, submission: SubmissionDoc, _reason: str) -> None:
+        """Looking at a due submission failed for long: look again later, it must not stay open."""
+        submission.due_at = self._clock() + timedelta(hours=1)
+        submission.attempts = 0
+        await self._documents.save(SUBMISSIONS, submission)
 
     async def _last_upload(self, submission: SubmissionDoc) -> datetime:
         page = await self._documents.find(

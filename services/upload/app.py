@@ -1,0 +1,77 @@
+"""Wiring of the upload service."""
+
+import asyncio
+
+from kit.service import Kit, Service
+from kit.spool import Spool
+from kit.tasks import TaskRunner
+from services.upload import api, send, stow, tus
+from services.upload.body import Failures, body_route
+from services.upload.documents import SUBMISSIONS, UPLOADS, SubmissionDoc
+from services.upload.scp import build_door
+from services.upload.sessions import Sessions
+from services.upload.settings import UploadSettings
+from services.upload.submissions import Submissions
+from services.upload.uploads import Uploads
+
+
+def build(kit: Kit, settings: UploadSettings) -> Service:
+    spool = Spool(kit.scratch / "upload", reserve=settings.reserve_bytes)
+    submissions = Submissions(kit.documents, kit.clock, settings)
+    uploads = Uploads(kit.documents, kit.objects, submissions, spool, kit.clock, settings, kit.exclusive)
+    sessions = Sessions(spool, kit.objects, submissions, settings)
+    sending = send.Sending(spool, kit.objects, submissions, settings)
+    door = build_door(kit, settings, sessions)
+
+    async def silence(submission: SubmissionDoc) -> None:
+        live = not sessions.end_if_silent(submission.id)
+        await submissions.close_when_silent(submission, live=live)
+
+    upload_tasks = TaskRunner(
+        kit.documents,
+        UPLOADS,
+        work=uploads.work,
+        give_up=uploads.give_up,
+        clock=kit.clock,
+        owner=kit.owner,
+        exclusive=kit.exclusive,
+    )
+    silence_tasks = TaskRunner(
+        kit.documents,
+        SUBMISSIONS,
+        work=silence,
+        give_up=submissions.give_up,
+        clock=kit.clock,
+        owner=kit.owner,
+        exclusive=kit.exclusive,
+    )
+
+    async def recover() -> None:
+        """Before any door opens: what a crash left in the spool is finished or thrown away."""
+        recovered = await spool.recover()
+        await sending.recover(recovered)
+        await sessions.start(recovered)
+
+    async def room() -> str | None:
+        if await asyncio.to_thread(spool.has_room):
+            return None
+        return "The disk is nearly full: nothing more is taken in. Make room on the data volume."
+
+    routes = body_route(Failures(settings.max_failures))
+    service = Service(
+        name="upload",
+        routers=[
+            api.build_router(kit.documents, submissions, settings, routes),
+            tus.build_router(uploads, settings, routes),
+            send.build_router(sending, routes),
+            stow.build_router(sessions, settings, kit.site.url, routes),
+        ],
+        start=[recover, upload_tasks.start, silence_tasks.start],
+        stop=[sessions.stop, upload_tasks.stop, silence_tasks.stop],
+        checks={"disk space": room},
+    )
+    if door is not None:
+        service.start.append(door.start)
+        service.stop.insert(0, door.stop)
+        service.checks["dicom-door"] = door.check
+    return service
