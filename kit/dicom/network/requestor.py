@@ -5,7 +5,7 @@ One operation at a time (the default window of PS3.7 D.3.3.3). Every wait has a 
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -166,7 +166,7 @@ class Association:
         _, answer = await self._ask(context, commands.C_STORE_RQ, elements, pieces)
         return _status(answer)
 
-    async def c_find(self, model: str, identifier: Dataset) -> AsyncIterator[Dataset]:
+    async def c_find(self, model: str, identifier: Dataset) -> AsyncGenerator[Dataset, None]:
         """Matches one by one (PS3.7 9.1.2). An answer of failure raises QueryFailed after them.
 
         Leaving the loop early aborts the association: use contextlib.aclosing then.
