@@ -52,8 +52,8 @@ def build(kit: Kit, settings: MatchSettings) -> Service:
             await server.start(settings.hl7_host, settings.hl7_port)
         except OSError as error:
             raise PermanentError(
-                f"The HL7 port {settings.hl7_port} on {settings.hl7_host} can't be opened ({error.strerror}). "
-                "Free it, or set another one with --hl7-port or match.hl7_port."
+                f"The HL7 port {settings.hl7_port} on {settings.hl7_host} can't be opened "
+                f"({error.strerror}). Free it, or set another one with --hl7-port or match.hl7_port."
             ) from error
         _log.info("HL7 by MLLP is taken on %s:%d", settings.hl7_host, server.port)
 

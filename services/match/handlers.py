@@ -3,7 +3,7 @@
 from datetime import datetime, tzinfo
 
 from kit.clock import Clock
-from kit.documents.port import Documents, Has
+from kit.documents.port import Documents, Has, Where
 from kit.hl7.message import Message, parse
 from schemas.envelope import Event
 from schemas.match import Hl7Received, PatientChanged, PatientMerged, StudyMatched, StudyUnmatched
