@@ -140,9 +140,9 @@ class Handlers:
         for token in by_rarity(tokens):
             if token[0] not in NAMING and not someone_waits:
                 break
-            where = (
-                {"tokens": Has(token)} if token[0] in NAMING else {"tokens": Has(token), "state": "waiting"}
-            )
+            where: Where = {"tokens": Has(token)}
+            if token[0] not in NAMING:
+                where = {"tokens": Has(token), "state": "waiting"}
             rows = await self._documents.project(MATCHES, ["id"], where, limit=_MOST_STUDIES - len(found))
             found.update(dict.fromkeys(str(row["id"]) for row in rows))
             if len(found) >= _MOST_STUDIES:
