@@ -24,8 +24,6 @@ def test_the_environment_lies_over_the_file_and_overrides_over_both(
 ) -> None:
     text = '[http]\nport = 1\n[site]\nname = "File"\n[process]\nworkers = 3\n'
     (tmp_path / "anteroom.toml").write_text(text)
-        '[http]\nport = 1\n[site]\nname = "File"\n[process]\nworkers = 3\n'
-    )
     monkeypatch.setenv("ANTEROOM_HTTP_PORT", "2")
     monkeypatch.setenv("ANTEROOM_SITE_NAME", "Environment")
     settings = load(overrides={"http": {"port": 9, "host": None}})
