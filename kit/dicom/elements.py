@@ -67,7 +67,9 @@ _BIG = _Order(Struct(">HH2sH").unpack_from, Struct(">HHI").unpack_from, Struct("
 
 
 class Reader:
-    """Reads data sets of one file. `shallow` leaves sequences of defined length unread (value None).
+    """Reads data sets of one file. With `keep`, outermost sequences other than those tags are passed
+    over. `on_item(elements of an item, elements so far around it)` replaces the items of outermost
+    sequences, so that long ones need not be held.
 
     After `dataset()`: `patches` in file order, `troubles` (finding codes), `fragments` of the pixel
     data (the offset table first), `tail` (where trailing bytes that are no data begin; the end of
@@ -80,13 +82,13 @@ class Reader:
         size: int,
         *,
         big: bool = False,
-        shallow: bool = False,
+        keep: frozenset[int] | None = None,
         on_item: Callable[[list[Element], list[Element]], Any] | None = None,
     ) -> None:
         self._file = file
-        self._size = size
+        self.size = size
         self._order = _BIG if big else _LITTLE
-        self._shallow = shallow
+        self._keep = keep
         self.on_item = on_item
         self._count = 0
         self._held = 0
@@ -100,7 +102,7 @@ class Reader:
     def fill(self, start: int, need: int, window: int = _WINDOW) -> None:
         """Hold at least [start, start + need), as far as the file goes."""
         self._file.seek(start)
-        self.buf = self._file.read(min(max(need, window), max(self._size - start, 0)))
+        self.buf = self._file.read(min(max(need, window), max(self.size - start, 0)))
         self.base = start
 
     def peek(self, start: int, length: int) -> bytes:
@@ -110,7 +112,7 @@ class Reader:
 
     def dataset(self, pos: int, explicit: bool) -> list[Element]:
         """The data set from `pos` to the file's end. Raises BrokenDicom."""
-        elements, end = self._elements(pos, self._size, 0, explicit, delimited=False)
+        elements, end = self._elements(pos, self.size, 0, explicit, delimited=False)
         self.tail = end
         return elements
 
@@ -127,7 +129,7 @@ class Reader:
             if pos + 12 > filled or pos < base:
                 if pos + 8 > end:
                     break
-                if filled < self._size or pos < base:
+                if filled < self.size or pos < base:
                     self.fill(pos, 12)
                     buf, base = self.buf, self.base
                     filled = base + len(buf)
@@ -291,29 +293,47 @@ class Reader:
                     "structure", "The file is damaged inside: a sequence is longer than what holds it."
                 )
             )
-        if length != UNDEFINED and self._shallow:
+        wanted = depth > 0 or self._keep is None or tag in self._keep
+        if length != UNDEFINED and not wanted:
             return (tag, vr, start, value, value + length, None), value + length
         if vr not in ("SQ", "UN"):
             raise BrokenDicom("structure", "The file is damaged inside: a value has no length.")
         if vr == "UN" and explicit:
             explicit = False  # PS3.5 6.2.2 note 2: such a sequence is implicit VR
         mark = len(self.patches)
-        items, stop = self._items(
+        items: list[Any] = []
+        stop = self._items(
             value,
             end if length == UNDEFINED else value + length,
             depth,
             explicit,
             length == UNDEFINED,
-            before,
+            items.append if depth else self._taker(items, before, wanted),
         )
         if length != UNDEFINED:
             self._adjust_length(mark, value, length)
-        return (tag, "SQ", start, value, stop, items), stop
+        return (tag, "SQ", start, value, stop, items if wanted else None), stop
+
+    def _taker(
+        self, items: list[Any], before: list[Element], wanted: bool
+    ) -> Callable[[list[Element]], None]:
+        on_item = self.on_item
+        if not wanted:
+            return lambda elements: None
+        if on_item is None:
+            return items.append
+        return lambda elements: items.append(on_item(elements, before))
 
     def _items(
-        self, pos: int, end: int, depth: int, explicit: bool, delimited: bool, before: list[Element]
-    ) -> tuple[list[Any], int]:
-        items: list[Any] = []
+        self,
+        pos: int,
+        end: int,
+        depth: int,
+        explicit: bool,
+        delimited: bool,
+        take: Callable[[list[Element]], None],
+    ) -> int:
+        """Hand the elements of each item to `take`; returns the offset behind the sequence."""
         while pos < end:
             head = self.peek(pos, 8)
             if len(head) < 8:
@@ -321,7 +341,7 @@ class Reader:
             group, number, length = self._order.implicit(head, 0)
             tag = group << 16 | number
             if tag == _SEQUENCE_END:
-                return items, pos + 8 if delimited else end
+                return pos + 8 if delimited else end
             if tag != _ITEM:
                 raise BrokenDicom("structure", "The file is damaged inside: a sequence holds no items.")
             pos += 8
@@ -341,15 +361,13 @@ class Reader:
             if length != UNDEFINED:
                 self._adjust_length(mark, pos, length)
                 after = stop
-            if depth == 0 and self.on_item is not None:
-                items.append(self.on_item(elements, before))
+            take(elements)
+            if depth == 0 and (self._keep is not None or self.on_item is not None):
                 self._held = held
-            else:
-                items.append(elements)
             pos = after
         if delimited:
             raise truncated(None)
-        return items, end
+        return end
 
     def _flavour(self, pos: int, stop: int, explicit: bool) -> bool:
         """Some writers code the items of UN or private sequences the other way: look at the first

@@ -20,7 +20,7 @@ from kit.dicom.headerjson import HeaderJson
 from kit.dicom.layout import Layout, Piece, right_group_lengths
 from kit.dicom.meta import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, NATIVE, build_meta, read_meta
 from kit.dicom.preamble import Syntax, dataset_start, guess_syntax, preamble_kind
-from kit.dicom.recode import inflate, recode
+from kit.dicom.recode import flat, inflate, recode
 from schemas.shapes import Demographics, Finding
 
 __all__ = ["BrokenDicom", "Frames", "Instance", "IsDicomdir", "NotDicom", "Span", "read_instance"]
@@ -34,10 +34,12 @@ _HEAD = 256
 @dataclass(frozen=True)
 class Instance:
     """Texts are decoded. `pieces` joined are the Part 10 file to store; their spans are ranges of the
-    file read or, where it had to be converted, of `source`. `dataset_offset`, `header_end` (where the
-    pixel data element begins; the end where there is none), `frames` and `bulk` count from the first
-    byte of that stored file. `json` is the header in the DICOM JSON model (PS3.18 F) without pixel
-    data; a value too large for it reads `bulkdata/<n>`, its bytes are `bulk[n]`."""
+    file read or, where it had to be converted, of `source`.
+
+    `dataset_offset`, `header_end` and `pixel_end` (where the pixel data element begins and what follows
+    it does; both the end where there is none), `frames` and `bulk` count from the first byte of that
+    stored file. `json` is the header in the DICOM JSON model (PS3.18 F) without pixel data; a value too
+    large for it reads `bulkdata/<n>`, its bytes are `bulk[n]`."""
 
     sop_class_uid: str
     sop_instance_uid: str
@@ -65,6 +67,7 @@ class Instance:
     size: int
     dataset_offset: int
     header_end: int
+    pixel_end: int
     frames: Frames
     bulk: tuple[Span, ...]
     source: BinaryIO | None = None
@@ -108,7 +111,7 @@ class _Reading:
             self.note("big-endian")
             reader = Reader(self.file, self.size, big=True)
             elements = reader.dataset(self.meta.end, explicit=True)
-            return self._converted(recode(elements, self.file, explicit=True, swap=True))
+            return self._converted(flat(recode(elements, self.file, explicit=True, swap=True), self.file))
         return self._little(syntax, flavour == "explicit")
 
     def _syntax(self) -> tuple[str, Syntax]:
@@ -163,7 +166,7 @@ class _Reading:
             # encapsulated pixel data belongs in an explicit VR data set (PS3.5 A.4)
             plain = Reader(self.file, self.size).dataset(self.meta.end, explicit=False)
             whole = recode(plain, self.file, explicit=True, from_implicit=True, encapsulated=True)
-            return self._converted(whole, syntax)
+            return self._converted(flat(whole, self.file), syntax)
         if self.reader.tail < self.size:
             self.note("trailing-bytes")
         header = model.dataset(elements)
@@ -197,6 +200,7 @@ class _Reading:
             size=layout.size,
             dataset_offset=layout.dataset_offset,
             header_end=layout.stored(pixels[2]) if pixels is not None else layout.size,
+            pixel_end=layout.stored(_next_start(elements, pixels, self.reader.tail)),
             frames=frames,
             bulk=tuple(Span(layout.stored(s.offset), s.length) for s in model.bulk),
         )
@@ -260,6 +264,10 @@ class _Reading:
         if value is None:
             value = self.reader.peek(element[3], min(element[4] - element[3], 8 * MAX_FRAGMENTS))
         return value
+
+
+def _next_start(elements: list[Element], element: Element | None, end: int) -> int:
+    return next((e[2] for e in elements if element is not None and e[2] > element[2]), end)
 
 
 def _text_uid(uid: str) -> str:

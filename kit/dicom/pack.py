@@ -32,9 +32,10 @@ _MAX_TABLE = 512 * 1024 * 1024
 
 @dataclass(frozen=True)
 class PackEntry:
-    """One instance. `offset` and `length` are its Part 10 file within the pack; `dataset_offset`,
-    `header_end` (where pixel data begins; the end where there is none), `frames` and `bulk` count
-    from `offset`. `sha256` is of the data set alone. `json` is a range of the index object."""
+    """One instance. `offset` and `length` are its Part 10 file within the pack. From `offset` count:
+    `dataset_offset`, `header_end` and `pixel_end` (where the pixel data element begins and what follows
+    it does; both the end where there is none), `frames` and `bulk`. `sha256` is of the data set alone.
+    `json` is a range of the index object."""
 
     position: int
     file_id: str
@@ -46,6 +47,7 @@ class PackEntry:
     length: int
     dataset_offset: int
     header_end: int
+    pixel_end: int
     sha256: str
     instance_number: str
     rows: int
@@ -155,6 +157,7 @@ class PackWriter:
             length=self._data.tell() - offset,
             dataset_offset=instance.dataset_offset,
             header_end=instance.header_end,
+            pixel_end=instance.pixel_end,
             sha256=digest.hexdigest(),
             instance_number=instance.instance_number,
             rows=instance.rows,
@@ -215,6 +218,7 @@ def _table(study: str, entries: Sequence[PackEntry]) -> bytes:
             entry.length,
             entry.dataset_offset,
             entry.header_end,
+            entry.pixel_end,
             entry.sha256,
             entry.instance_number,
             entry.rows,
@@ -272,13 +276,14 @@ def read_index(objects: Objects, index_key: str) -> PackIndex:
             length=row[6],
             dataset_offset=row[7],
             header_end=row[8],
-            sha256=row[9],
-            instance_number=row[10],
-            rows=row[11],
-            columns=row[12],
-            frames=_unpack_frames(row[13]),
-            bulk=tuple(Span(a, b) for a, b in row[14]),
-            json=Span(row[15], row[16]),
+            pixel_end=row[9],
+            sha256=row[10],
+            instance_number=row[11],
+            rows=row[12],
+            columns=row[13],
+            frames=_unpack_frames(row[14]),
+            bulk=tuple(Span(a, b) for a, b in row[15]),
+            json=Span(row[16], row[17]),
         )
         for position, row in enumerate(content["rows"])
     )

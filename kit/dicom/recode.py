@@ -6,12 +6,12 @@ written; retired group lengths are dropped. Values keep their bytes, but for byt
 
 import zlib
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from struct import Struct
 from typing import BinaryIO
 
 from kit.dicom.dictionary import LONG_VRS, WORD_SIZES, is_us_or_ss
-from kit.dicom.elements import Element
+from kit.dicom.elements import Element, Span
 from kit.dicom.errors import BrokenDicom, truncated
 
 _BLOCK = 1024 * 1024
@@ -21,9 +21,9 @@ _MAX_RATIO = 200
 _SHORT = Struct("<HH2sH").pack
 _LONG = Struct("<HH2sHI").pack
 _IMPLICIT = Struct("<HHI").pack
-_ITEM = b"\xfe\xff\x00\xe0\xff\xff\xff\xff"
-_ITEM_END = b"\xfe\xff\x0d\xe0\0\0\0\0"
-_SEQUENCE_END = b"\xfe\xff\xdd\xe0\0\0\0\0"
+ITEM = b"\xfe\xff\x00\xe0\xff\xff\xff\xff"
+ITEM_END = b"\xfe\xff\x0d\xe0\0\0\0\0"
+SEQUENCE_END = b"\xfe\xff\xdd\xe0\0\0\0\0"
 _TYPES = {2: "H", 4: "I", 8: "Q"}
 
 
@@ -36,12 +36,13 @@ def recode(
     from_implicit: bool = False,
     encapsulated: bool = False,
     signed: bool = False,
-) -> Iterator[bytes]:
-    """Bytes of the data set in Explicit or Implicit VR Little Endian.
+) -> Iterator[bytes | Span]:
+    """The data set in Explicit or Implicit VR Little Endian: bytes, and spans of `source` for values
+    that were not captured.
 
-    `swap`: the source is big endian. `from_implicit`: VRs come from the dictionary, so the sign of
-    ambiguous ones follows Pixel Representation. `encapsulated`: pixel data is fragments, to be kept.
-    Values that were not captured are read from `source`, a block at a time.
+    `swap`: the source is big endian, all comes as bytes. `from_implicit`: VRs come from the
+    dictionary, so the sign of ambiguous ones follows Pixel Representation. `encapsulated`: pixel
+    data is fragments, to be kept. An item that is a tuple is already encoded.
     """
     for element in elements:
         tag, vr, _, start, stop, value = element
@@ -54,31 +55,50 @@ def recode(
         if vr == "SQ":
             yield _header(tag, vr, 0xFFFFFFFF, explicit)
             for item in value:
-                yield _ITEM
-                yield from recode(
-                    item,
-                    source,
-                    explicit=explicit,
-                    swap=swap,
-                    from_implicit=from_implicit,
-                    signed=signed,
-                )
-                yield _ITEM_END
-            yield _SEQUENCE_END
+                yield ITEM
+                if isinstance(item, tuple):
+                    yield from item
+                else:
+                    yield from recode(
+                        item,
+                        source,
+                        explicit=explicit,
+                        swap=swap,
+                        from_implicit=from_implicit,
+                        signed=signed,
+                    )
+                yield ITEM_END
+            yield SEQUENCE_END
         elif encapsulated and tag == 0x7FE00010 and value is None:
             yield _header(tag, "OB", 0xFFFFFFFF, explicit)
-            yield from _copy(source, start, stop - start, 1)
-            yield _SEQUENCE_END
+            yield Span(start, stop - start)
+            yield SEQUENCE_END
         else:
-            length = stop - start
+            length = stop - start if value is None else len(value)
             yield _header(tag, vr, length + length % 2, explicit)
             word = WORD_SIZES.get(vr, 1) if swap else 1
-            if value is None:
+            if value is None and swap:
                 yield from _copy(source, start, length, word)
+            elif value is None:
+                yield Span(start, length)
             else:
                 yield swapped(value, word)
             if length % 2:
                 yield b"\0" if vr in LONG_VRS or vr == "UI" else b" "
+
+
+def sequence_header(tag: int, explicit: bool) -> bytes:
+    """Of undefined length: items and SEQUENCE_END follow."""
+    return _header(tag, "SQ", 0xFFFFFFFF, explicit)
+
+
+def flat(pieces: Iterable[bytes | Span], source: BinaryIO) -> Iterator[bytes]:
+    """The pieces as bytes, in blocks. Raises BrokenDicom where the source is too short."""
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            yield piece
+        else:
+            yield from _copy(source, piece.offset, piece.length, 1)
 
 
 def _header(tag: int, vr: str, length: int, explicit: bool) -> bytes:
