@@ -173,3 +173,10 @@ def checked(status: int, content: bytes) -> Any:
     fields = body if isinstance(body, dict) else {}
     text = str(fields.get("error") or f"The server answered with status {status}.")
     raise ApiError(status, str(fields.get("code") or "http"), text, fields)
+
+
+def rows(answer: Any) -> list[dict[str, Any]]:
+    """The rows of a listing: the answer itself, or the one list that it holds."""
+    if isinstance(answer, dict):
+        answer = next((value for value in answer.values() if isinstance(value, list)), [])
+    return [dict(row) for row in answer or []]

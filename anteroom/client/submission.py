@@ -58,12 +58,14 @@ class Watcher(Protocol):
 
 @dataclass
 class Sent:
-    """What sending came to."""
+    """What sending came to. `resumed` counts the files that an earlier run had brought; `before` says
+    that the submission had been closed already, so that nothing was sent now."""
 
     submission_id: str
     state: str
     resumed: int
     left_out: list[LeftOut] = field(default_factory=list)
+    before: bool = False
 
 
 def send(
@@ -93,6 +95,7 @@ def send(
     there = len(selection.files) - len(missing)
     result = Sent(submission_id, str(opened["state"]), there, list(selection.left_out))
     if result.state != "open":
+        result.before = True
         return result
     watcher.sent(selection.bytes - sum(file.size for file in missing))
     watcher.files_done(there)

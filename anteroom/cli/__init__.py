@@ -1,0 +1,46 @@
+"""The command line. Commands are loaded on use, so that `anteroom --help` answers at once."""
+
+import importlib
+
+import click
+
+_COMMANDS = {
+    "up": ("serve", "Run Anteroom: every service in one process."),
+    "demo": ("serve", "Show the whole way of a study, with neighbours of its own."),
+    "send": ("send", "Send files, folders, ZIPs and disc images."),
+    "ls": ("studies", "List studies, newest first."),
+    "show": ("studies", "Everything about one study."),
+    "approve": ("decide", "Let a study into the PACS."),
+    "decline": ("decide", "Turn a study down."),
+    "ask": ("decide", "Ask the sender to explain or send again."),
+    "retry": ("decide", "Try the failed deliveries of a study again."),
+    "events": ("operations", "What happened, as it is logged."),
+    "dead-letters": ("operations", "Events that could not be handled."),
+    "replay": ("operations", "Deliver a dead letter again."),
+    "doctor": ("doctor", "Check what is reachable and what is missing."),
+    "account": ("accounts", "Accounts and their tokens."),
+    "destination": ("destinations", "Where approved studies go."),
+}
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"anteroom.cli.{_COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Without loading any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="anteroom")
+def main() -> None:
+    """Anteroom: the room between the outside world and a hospital's clean PACS."""
