@@ -12,6 +12,7 @@ NULL = '""'
 """An explicit null: the sender says the value is to be deleted (chapter 2.5.3)."""
 
 _ENVELOPE = ("FHS", "BHS", "BTS", "FTS")
+_BLANK = "\ufeff \t\0"
 _LINE_ENDS = re.compile(r"\r\n|\n|\x0b|\x1c")
 
 
@@ -117,13 +118,13 @@ class Message:
 
 def parse(text: str) -> Message:
     """One message. Raises NotHl7 when it does not begin with a usable MSH segment."""
-    lines = [line for line in _LINE_ENDS.sub("\r", text).split("\r") if line.strip()]
+    lines = [line for line in _LINE_ENDS.sub("\r", text).split("\r") if line.strip(_BLANK)]
     if not lines:
         raise NotHl7("the message is empty")
-    delimiters = _delimiters(lines[0].lstrip("\ufeff \t"))
+    delimiters = _delimiters(lines[0].lstrip(_BLANK))
     message = Message(delimiters)
     for number, line in enumerate(lines):
-        parts = line.lstrip("\ufeff \t").split(delimiters.field)
+        parts = line.lstrip(_BLANK).split(delimiters.field)
         name = parts[0].strip().upper()
         if number == 0:
             parts = [name, delimiters.field, *parts[1:]]
@@ -137,14 +138,14 @@ def split_batch(text: str) -> tuple[list[str], bool]:
     messages: list[list[str]] = []
     enveloped = False
     for raw in _LINE_ENDS.sub("\r", text).split("\r"):
-        line = raw.lstrip("\ufeff \t")
+        line = raw.lstrip(_BLANK)
         if line.startswith(_ENVELOPE):
             enveloped = True
         elif line.startswith("MSH"):
             messages.append([line])
         elif messages:
             messages[-1].append(line)
-        elif line.strip():
+        elif line.strip(_BLANK):
             messages.append([line])
     return ["\r".join(lines) + "\r" for lines in messages], enveloped or len(messages) > 1
 

@@ -41,7 +41,8 @@ def order(
         header("ORM^O01^ORM_O01", time),
         pid(**who),
         f"ORC|{control}|{placer}|F{placer}||SC||^^^20260302083000",
-        f"OBR|1|{placer}|F{placer}|CTHEAD^CT of the head^L||||||||||||||{accession}|RP{placer}|SPS{placer}||||{modality}",
+        f"OBR|1|{placer}|F{placer}|CTHEAD^CT of the head^L||||||||||||||"
+        f"{accession}|RP{placer}|SPS{placer}||||{modality}",
     ]
     if uid:
         lines.append(f"ZDS|{uid}^^Application^DICOM")
