@@ -85,6 +85,8 @@ class BatchSettled(Event):
     root_sequence: int = Field(description="sequence of the received batch it is or was expanded from")
     tally: Tally = Field(description="of this batch; containers are not counted")
     expanded: tuple[str, ...] = Field(default=(), description="ids of the batches made from its archives")
+    expanded_files: int = Field(default=0, description="files in those batches")
+    revision: int = Field(default=1, description="higher when waiting files of the batch moved")
     studies: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
 

@@ -227,7 +227,7 @@ class _Expanding:
 
 
 class _ChildTar:
-    """A batch in the making: object `00000`; or, for one large file, its header there and the rest in `00001`."""
+    """A batch in the making: object `00000`; of one large file its header, and the rest in `00001`."""
 
     def __init__(self, objects: Objects, prefix: str, child_id: str) -> None:
         self._objects = objects

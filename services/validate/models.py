@@ -34,6 +34,19 @@ class ChildBatch(BaseModel):
     allowance: int = Field(description="bytes that archives inside may still grow to")
 
 
+class DiscCheck(BaseModel):
+    """A disc's index (DICOMDIR) held against what arrived. `missing` and `lost` are the file IDs it
+    gives (some of them, where there are very many): not there, and there but not kept."""
+
+    readable: bool = True
+    listed: int = 0
+    came: int = 0
+    missing_count: int = 0
+    lost_count: int = 0
+    missing: list[str] = Field(default_factory=list)
+    lost: list[str] = Field(default_factory=list)
+
+
 class BatchDoc(TaskDoc):
     """One batch, from its arrival until every file has its state. The task is step 1: `due_at` is set
     until the batch was read. `place` sorts the batches of a submission as they were sent, those made
@@ -99,7 +112,10 @@ class TallyDoc(Doc):
     batches: int = 0
     settled: dict[str, SettledBatch] = Field(default_factory=dict)
     findings: list[Finding] = Field(default_factory=list)
+    studies: list[str] = Field(default_factory=list)
+    discs: list[DiscCheck] = Field(default_factory=list)
     tally: Tally = Tally()
+    told: Tally = Field(default=Tally(), description="of the last submission-validated, as the three above")
     revision: int = 0
     state: Literal["open", "validating", "validated"] = "open"
 
