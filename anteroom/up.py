@@ -58,11 +58,11 @@ async def _serve(
     server = _Server(_uvicorn_config(app, settings))
     started: list[Service] = []
     try:
-        await kit.bus.start()
         for service in services:
             started.append(service)
             for start in service.start:
                 await start()
+        await kit.bus.start()
         serving = asyncio.create_task(server.serve([listener]))
         url = _url(settings, listener)
         write_private(settings.process.data / "server.json", orjson.dumps({"url": url}).decode())
