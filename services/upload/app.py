@@ -17,8 +17,17 @@ from services.upload.uploads import Uploads
 
 def build(kit: Kit, settings: UploadSettings) -> Service:
     spool = Spool(kit.scratch / "upload", reserve=settings.reserve_bytes)
-    submissions = Submissions(kit.documents, kit.clock, settings)
-    uploads = Uploads(kit.documents, kit.objects, submissions, spool, kit.clock, settings, kit.exclusive)
+    submissions = Submissions(kit.documents, kit.clock, settings, lambda: silence_tasks.poke())
+    uploads = Uploads(
+        kit.documents,
+        kit.objects,
+        submissions,
+        spool,
+        kit.clock,
+        settings,
+        kit.exclusive,
+        lambda: upload_tasks.poke(),
+    )
     sessions = Sessions(spool, kit.objects, submissions, settings)
     sending = send.Sending(spool, kit.objects, submissions, settings)
     door = build_door(kit, settings, sessions)

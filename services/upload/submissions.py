@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +23,8 @@ from services.upload.refusals import Conflict, Incomplete
 from services.upload.settings import UploadSettings
 
 _CHUNK = 1000
+LOOKS_EVERY_S = 30
+"""How often a task runner looks without being told."""
 
 
 class Opening(BaseModel):
@@ -51,7 +53,15 @@ class Batch:
 
 
 class Submissions:
-    def __init__(self, documents: Documents, clock: Clock, settings: UploadSettings) -> None:
+    def __init__(
+        self,
+        documents: Documents,
+        clock: Clock,
+        settings: UploadSettings,
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`wake` tells the task runner that a submission falls due sooner than it looks by itself."""
+        self._wake = wake
         self._documents = documents
         self._clock = clock
         self._settings = settings
@@ -112,6 +122,8 @@ class Submissions:
                     "This client_id belongs to a submission of other files. Use a new one.",
                 ) from None
             submission, new = earlier, False
+        if submission.quiet_s < LOOKS_EVERY_S:
+            self._wake()
         if opening.files:
             await self._documents.insert_many(MANIFESTS, _chunks(submission.id, opening.files))
         return submission, new
@@ -143,6 +155,8 @@ class Submissions:
                     await self._documents.save(SUBMISSIONS, submission, [event])
                 except VersionConflict:
                     continue
+                if submission.quiet_s < LOOKS_EVERY_S:
+                    self._wake()
                 return event.sequence
 
     async def save_whole(self, submission: SubmissionDoc, batches: Sequence[Batch]) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import hmac
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -22,7 +22,7 @@ from services.upload.documents import UPLOADS, Part, UploadDoc, batch_prefix, pa
 from services.upload.parts import ALGORITHMS, Digest, PartWriter
 from services.upload.refusals import BrokenOff, ChecksumMismatch, Conflict, Gone, Locked, TooSlow
 from services.upload.settings import UploadSettings
-from services.upload.submissions import Batch, Submissions
+from services.upload.submissions import LOOKS_EVERY_S, Batch, Submissions
 
 _MOST_PARTS = 10_000
 _REST_WORTH_KEEPING = 64 << 10
@@ -58,7 +58,9 @@ class Uploads:
         clock: Clock,
         settings: UploadSettings,
         exclusive: bool,
+        wake: Callable[[], None] = lambda: None,
     ) -> None:
+        self._wake = wake
         self._documents = documents
         self._objects = objects
         self._submissions = submissions
@@ -98,7 +100,10 @@ class Uploads:
             active_at=now,
             due_at=expires,
         )
-        return await self._documents.save(UPLOADS, upload)
+        await self._documents.save(UPLOADS, upload)
+        if self._settings.upload_expires_s < LOOKS_EVERY_S:
+            self._wake()
+        return upload
 
     async def get(self, principal: Principal, upload_id: str) -> UploadDoc:
         """Raises NotFound (also for somebody else's), Gone when it expired."""
