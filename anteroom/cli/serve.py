@@ -72,6 +72,6 @@ def up(**options: Any) -> None:
 )
 def demo(leave: bool, **options: Any) -> None:
     """Show the whole way of a study, with a PACS, a patient feed and a mail catcher of its own."""
-    from anteroom.demo import run
+    from anteroom.demo.run import run
 
     sys.exit(run(_settings(**options), leave=leave))
