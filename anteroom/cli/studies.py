@@ -224,14 +224,15 @@ def _deliveries(detail: dict[str, Any]) -> None:
         return
     _heading("Deliveries")
     for row in detail["progress"]:
-        error = f"  {plain(row['last_error'])}" if row.get("last_error") else ""
-        counts = f"{row.get('sent', 0)} of {row.get('total', row.get('instances', 0))} images"
-        click.echo(f"  {plain(row.get('destination', ''))}: {plain(row.get('state', ''))}, {counts}{error}")
-    for row in detail["deliveries"]:
         proof = f", proved by {row['proof']['kind']} at {local(row['proof']['time'])}" if row["proof"] else ""
-        reason = f": {plain(row['reason'])}" if row["reason"] else ""
-        if proof or reason or not detail["progress"]:
-            click.echo(f"  {plain(row['destination'])}: {row['state']}{proof}{reason}")
+        counts = f"{row['sent']} of {row['total']} images"
+        click.echo(f"  {plain(row['destination'])}: {counts}{proof}. {row['text']}")
+        if row["error"]:
+            click.echo("    " + click.style(plain(row["error"]), fg="red"))
+        for note in row["notes"]:
+            click.echo(f"    {plain(note.get('text', ''))}")
+    for row in [] if detail["progress"] else detail["deliveries"]:
+        click.echo(f"  {plain(row['destination'])}: {row['state']}")
 
 
 def _next_step(detail: dict[str, Any]) -> None:
