@@ -8,7 +8,7 @@ wrong and can be put right becomes a Patch, applied when the bytes are copied.
 from collections.abc import Callable
 from dataclasses import dataclass
 from struct import Struct
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, Final, NamedTuple
 
 from kit.dicom.dictionary import LONG_VRS, SHORT_VRS, VRS, vr_of
 from kit.dicom.errors import BrokenDicom, truncated
@@ -17,9 +17,11 @@ Element = tuple[int, str, int, int, int, Any]
 """tag, VR, offset of the header, offset of the value, offset behind it, value.
 
 The value is bytes; for SQ a list of items (each a list of elements, or what `on_item` made of it);
-None where it was left in the file. An encapsulated value runs from its first item to its
-sequence delimiter, whose eight bytes are not counted.
+None where it was left in the file; FRAGMENTS where it is encapsulated, left there too, and runs
+from its first item to its sequence delimiter, whose eight bytes are not counted.
 """
+
+FRAGMENTS: Final = ("fragments",)
 
 UNDEFINED = 0xFFFFFFFF
 PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
@@ -284,7 +286,7 @@ class Reader:
             raise BrokenDicom("too-deep", "The file's header is nested beyond all sensible depth.")
         if length == UNDEFINED and (vr in ("OB", "OW") or tag in PIXEL_TAGS):
             stop, after = self._fragments(value, end, keep=depth == 0 and tag in PIXEL_TAGS)
-            return (tag, vr, start, value, stop, None), after
+            return (tag, vr, start, value, stop, FRAGMENTS), after
         if length != UNDEFINED and value + length > end:
             raise (
                 truncated(value + length - end)
@@ -296,7 +298,7 @@ class Reader:
         wanted = depth > 0 or self._keep is None or tag in self._keep
         if length != UNDEFINED and not wanted:
             return (tag, vr, start, value, value + length, None), value + length
-        if vr not in ("SQ", "UN"):
+        if explicit and vr not in ("SQ", "UN"):
             raise BrokenDicom("structure", "The file is damaged inside: a value has no length.")
         if vr == "UN" and explicit:
             explicit = False  # PS3.5 6.2.2 note 2: such a sequence is implicit VR

@@ -14,7 +14,7 @@ import orjson
 
 from kit.dicom.characters import Text
 from kit.dicom.dictionary import is_us_or_ss, vr_of
-from kit.dicom.elements import PIXEL_TAGS, Element, Span
+from kit.dicom.elements import FRAGMENTS, PIXEL_TAGS, Element, Span
 from kit.dicom.errors import BrokenDicom
 
 MAX_JSON = 64 * 1024 * 1024
@@ -175,7 +175,7 @@ class HeaderJson:
         keys, convert_by = _keys, _CONVERT
         explicit = self._explicit
         for tag, vr, _, start, stop, value in elements:
-            if value is None:
+            if value is None or value is FRAGMENTS:
                 if around is None and tag in PIXEL_TAGS:
                     continue
                 self.bulk.append(Span(start, stop - start))

@@ -160,12 +160,12 @@ class _Reading:
         elements = self.reader.dataset(self.meta.end, explicit)
         if not elements:
             raise truncated(None)
-        pixels = next((e for e in reversed(elements) if e[0] in PIXEL_TAGS and e[5] is None), None)
+        pixels = next((e for e in reversed(elements) if e[0] in PIXEL_TAGS), None)
         encapsulated = pixels is not None and bool(self.reader.fragments)
         if encapsulated and not explicit:
             # encapsulated pixel data belongs in an explicit VR data set (PS3.5 A.4)
             plain = Reader(self.file, self.size).dataset(self.meta.end, explicit=False)
-            whole = recode(plain, self.file, explicit=True, from_implicit=True, encapsulated=True)
+            whole = recode(plain, self.file, explicit=True, from_implicit=True)
             return self._converted(flat(whole, self.file), syntax)
         if self.reader.tail < self.size:
             self.note("trailing-bytes")

@@ -11,7 +11,7 @@ from struct import Struct
 from typing import BinaryIO
 
 from kit.dicom.dictionary import LONG_VRS, WORD_SIZES, is_us_or_ss
-from kit.dicom.elements import Element, Span
+from kit.dicom.elements import FRAGMENTS, Element, Span
 from kit.dicom.errors import BrokenDicom, truncated
 
 _BLOCK = 1024 * 1024
@@ -34,15 +34,14 @@ def recode(
     explicit: bool,
     swap: bool = False,
     from_implicit: bool = False,
-    encapsulated: bool = False,
     signed: bool = False,
 ) -> Iterator[bytes | Span]:
     """The data set in Explicit or Implicit VR Little Endian: bytes, and spans of `source` for values
     that were not captured.
 
     `swap`: the source is big endian, all comes as bytes. `from_implicit`: VRs come from the
-    dictionary, so the sign of ambiguous ones follows Pixel Representation. `encapsulated`: pixel
-    data is fragments, to be kept. An item that is a tuple is already encoded.
+    dictionary, so the sign of ambiguous ones follows Pixel Representation. An item that is a tuple is
+    encoded already.
     """
     for element in elements:
         tag, vr, _, start, stop, value = element
@@ -69,7 +68,7 @@ def recode(
                     )
                 yield ITEM_END
             yield SEQUENCE_END
-        elif encapsulated and tag == 0x7FE00010 and value is None:
+        elif value is FRAGMENTS:
             yield _header(tag, "OB", 0xFFFFFFFF, explicit)
             yield Span(start, stop - start)
             yield SEQUENCE_END
