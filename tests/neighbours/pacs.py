@@ -3,14 +3,14 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from anteroom.demo import orthanc as demo
 from tests.neighbours.process import NeighbourProcess, binary, free_port, listens, missing
 
-Modality = demo.Modality
+if TYPE_CHECKING:
+    from anteroom.demo.orthanc import Modality, Orthanc
 
 
 class StartOrthanc(Protocol):
@@ -18,17 +18,18 @@ class StartOrthanc(Protocol):
     while it runs. `settings` are added to its configuration."""
 
     def __call__(
-        self, modalities: Sequence[demo.Modality] = (), settings: dict[str, Any] | None = None
-    ) -> demo.Orthanc: ...
+        self, modalities: "Sequence[Modality]" = (), settings: dict[str, Any] | None = None
+    ) -> "Orthanc": ...
 
 
 @pytest.fixture
 def start_orthanc(tmp_path: Path) -> Iterator[StartOrthanc]:
-    started: list[demo.Orthanc] = []
+    # Loaded on use: these fixtures are a plug-in of every test run.
+    from anteroom.demo import orthanc as demo
 
-    def start(
-        modalities: Sequence[demo.Modality] = (), settings: dict[str, Any] | None = None
-    ) -> demo.Orthanc:
+    started: list[Orthanc] = []
+
+    def start(modalities: "Sequence[Modality]" = (), settings: dict[str, Any] | None = None) -> "Orthanc":
         if demo.executable() is None:
             missing("Orthanc is not installed (Debian: orthanc orthanc-dicomweb)")
         pacs = demo.Orthanc(
@@ -49,7 +50,7 @@ def start_orthanc(tmp_path: Path) -> Iterator[StartOrthanc]:
 
 
 @pytest.fixture
-def orthanc(start_orthanc: StartOrthanc) -> demo.Orthanc:
+def orthanc(start_orthanc: StartOrthanc) -> "Orthanc":
     """An empty Orthanc. Storage commitment reports need `orthanc.register(Modality(ae, host, port))`."""
     return start_orthanc()
 
