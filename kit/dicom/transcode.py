@@ -28,6 +28,7 @@ from kit.objects.port import Objects
 _PIXELS = 0x7FE00010
 _LEFT_OUT = frozenset({0x7FE00001, 0x7FE00002, 0x7FE00003, 0x00880200})
 """Offset tables of encapsulated data, and icons, which may be encapsulated too (all optional)."""
+_SEQUENTIAL_JPEG = frozenset({"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"})
 _MAX_PIXELS = 0xFFFFFFFE
 _MAX_FRAME = 1 << 30
 
@@ -205,11 +206,26 @@ def _decoded(
         raise _undecodable() from None
     for frame in range(entry.frames.count):
         data = b"".join(_range(source, span) for span in entry.frames.spans(frame))
+        if entry.transfer_syntax in _SEQUENTIAL_JPEG:
+            data = _whole_spectrum(data)
         try:
             array, properties = decoder.as_array(encapsulate([data], has_bot=False), index=0, **options)
         except (AttributeError, ValueError, RuntimeError, TypeError, NotImplementedError, MemoryError):
             raise _undecodable() from None
         yield array.tobytes(), properties
+
+
+def _whole_spectrum(data: bytes) -> bytes:
+    """Some old encoders left the spectral selection of sequential JPEG empty, where ITU-T T.81 B.2.3
+    asks for 0 to 63; our decoder insists on it."""
+    pos = 2
+    while pos + 4 <= len(data) and data[pos] == 0xFF:
+        marker, length = data[pos + 1], int.from_bytes(data[pos + 2 : pos + 4], "big")
+        end = pos + 2 + length
+        if marker == 0xDA:
+            return data[: end - 3] + b"\0\x3f\0" + data[end:]
+        pos = end
+    return data
 
 
 def _range(source: BinaryIO, span: Span) -> bytes:
