@@ -69,7 +69,7 @@ def anteroom(
     (folder / "anteroom.toml").write_text(config)
     http, dicom, hl7 = free_port(), free_port(), free_port()
     data = folder / "data"
-    command = [sys.executable, "-m", "anteroom.cli", "up", "--data", str(data)]
+    command = [sys.executable, "-m", "anteroom", "up", "--data", str(data)]
     command += ["--http-port", str(http), "--dicom-port", str(dicom), "--hl7-port", str(hl7)]
     start = time.monotonic()
     with (folder / "anteroom.log").open("ab") as log:

@@ -45,7 +45,7 @@ class Journey:
         self._tell.stage("HL7", "the hospital's feed announced a patient and an order; both acknowledged")
 
     def _send(self) -> None:
-        token = self._admin.post("/api/tokens", {"account_id": CLINIC, "label": "demo"})["secret"]
+        token = self._admin.post("/api/tokens", {"account": CLINIC, "label": "demo"})["secret"]
         selection = select(study.files())
         with Api(self._url, token) as clinic:
             sent = send(clinic, selection, Wishes(purpose="second opinion"), _Quiet())
