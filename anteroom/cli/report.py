@@ -7,12 +7,13 @@ from typing import Any
 import click
 
 from anteroom.cli.studies import SHORT
-from anteroom.cli.terminal import coloured, table
+from anteroom.cli.terminal import coloured, plain, table
 from anteroom.client.files import LeftOut
 
 STATES = ("stored", "duplicate", "document", "refused", "quarantined", "waiting")
 PROBLEMS = ("quarantined", "refused", "waiting", "not-sent")
 _ALIKE = 20
+_FIELDS = ("file", "path", "state", "code", "text", "kind", "study")
 
 
 def assemble(
@@ -20,11 +21,9 @@ def assemble(
 ) -> dict[str, Any]:
     """The object of `send --json`: the sums of what was sent, and every file. Files that could not be
     read here are in `files` as not-sent and counted by `not_sent` alone."""
-    rows = [
-        {key: file.get(key, "") for key in ("path", "state", "code", "text", "study_id")} for file in files
-    ]
+    rows = [{key: file.get(key, "") for key in _FIELDS} for file in files]
     rows += [
-        {"path": f.path, "state": "not-sent", "code": f.code, "text": f.text, "study_id": ""}
+        {**dict.fromkeys(_FIELDS, ""), "path": f.path, "state": "not-sent", "code": f.code, "text": f.text}
         for f in left_out
     ]
     return {
@@ -34,6 +33,7 @@ def assemble(
         **{state: outcome[state] for state in STATES},
         "not_sent": len(left_out),
         "findings": outcome.get("findings", []),
+        "discs": outcome.get("discs", []),
         "studies": outcome.get("studies", []),
         "files": rows,
     }
@@ -68,9 +68,11 @@ def show(report: dict[str, Any]) -> None:
     noted = Counter(row["text"] for row in report["files"] if row["text"] and row["state"] not in PROBLEMS)
     for text, count in noted.most_common(10):
         click.echo(f"{count} file{'s' if count > 1 else ''}: {text}")
+    told = {row["text"] for row in report["files"]}
     for finding in report["findings"]:
-        if isinstance(finding, dict) and finding.get("text"):
-            click.echo(f"{finding.get('severity', 'info')}: {finding['text']}")
+        if finding["text"] not in told:
+            click.echo(f"{finding['severity']}: {plain(finding['text'])}")
+    _missing(report["discs"])
     _sums(report)
     _studies(report["studies"])
 
@@ -80,6 +82,15 @@ def _sums(report: dict[str, Any]) -> None:
     click.echo(f"sent {report['sent']} = {' + '.join(parts)}")
     if report["not_sent"]:
         click.echo(f"{report['not_sent']} more could not be read here and were not sent.")
+
+
+def _missing(discs: Sequence[dict[str, Any]]) -> None:
+    """What a disc's own index lists and did not come, by the names it gives."""
+    for disc in discs:
+        for name in disc["missing"][:_ALIKE]:
+            click.echo(f"  missing: {plain(name)}")
+        if disc["missing_count"] > _ALIKE:
+            click.echo(f"  … and {disc['missing_count'] - _ALIKE} more")
 
 
 def _studies(studies: Sequence[Any]) -> None:

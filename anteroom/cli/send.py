@@ -119,14 +119,14 @@ def _outcome(api: Api, submission_id: str) -> dict[str, Any]:
     """The sums. Straight after closing, the checking side may not know the submission yet."""
     for _ in range(100):
         try:
-            return dict(api.get(f"/api/submissions/{submission_id}/outcome", limit=1))
+            return dict(api.get(f"/api/submissions/{submission_id}/outcome", limit=0))
         except ApiError as error:
             if error.status != 404 and not error.passing:
                 raise
         except Unreachable:
             pass
         time.sleep(0.3)
-    return dict(api.get(f"/api/submissions/{submission_id}/outcome", limit=1))
+    return dict(api.get(f"/api/submissions/{submission_id}/outcome", limit=0))
 
 
 def _files(api: Api, submission_id: str) -> list[dict[str, Any]]:
