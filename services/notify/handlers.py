@@ -35,7 +35,7 @@ async def submission_validated(ports: Ports, event: SubmissionValidated) -> None
     problems = rules.problems(event)
     if problems is None:
         return
-    mark = ".".join(str(problems[name]) for name in ("refused", "quarantined", "questions"))
+    mark = ".".join(str(problems[name]) for name in ("refused", "quarantined", "open_points"))
     await _hear(
         ports,
         event,

@@ -18,6 +18,9 @@ MOST_POSSIBLE = 2
 _EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _E164 = re.compile(r"\+[1-9]\d{6,14}")
 
+_TOLD_WARNINGS = {"several-patients", "disc-incomplete", "pixel-data-short"}
+"""Warnings that only the sender can clear up."""
+
 Audience = Literal["sender", "recipients", "staff"]
 
 _AUDIENCES: dict[Kind, tuple[tuple[Kind, Audience], ...]] = {
@@ -40,18 +43,26 @@ def audiences(kind: Kind) -> tuple[tuple[Kind, Audience], ...]:
 
 
 def problems(event: SubmissionValidated) -> dict[str, int] | None:
-    """Counts to tell of, or None when all went well. Waiting files are no problem yet."""
+    """Counts to tell of, or None when all went well. Waiting files are no problem yet, and what a
+    disc brings along besides its images (viewer, helper files) is none either."""
     tally = event.tally
-    grave = sum(finding.count for finding in event.findings if finding.severity == "error")
-    if not (tally.refused or tally.quarantined or grave):
+    harmless = sum(f.count for f in event.findings if f.action == "refused" and f.severity == "info")
+    helpers = min(harmless, tally.refused)
+    refused = tally.refused - helpers
+    open_points = sum(
+        f.action in ("kept", "repaired") and (f.severity == "error" or f.code in _TOLD_WARNINGS)
+        for f in event.findings
+    )
+    if not (refused or tally.quarantined or open_points):
         return None
-    kept = tally.stored + tally.duplicate + tally.document
     return {
         "files": tally.sent,
-        "kept": kept,
-        "refused": tally.refused,
+        "kept": tally.stored + tally.duplicate + tally.document,
+        "waiting": tally.waiting,
+        "refused": refused,
         "quarantined": tally.quarantined,
-        "questions": grave,
+        "helpers": helpers,
+        "open_points": open_points,
     }
 
 

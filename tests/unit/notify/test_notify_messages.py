@@ -15,7 +15,15 @@ SIGN = messages.Sign(
     "St. <b>Anna</b> Spital & Söhne", "https://images.example.org/", "noreply@example.org", "help@example.org"
 )
 FACTS = {
-    Kind.PROBLEMS: {"files": 9, "kept": 5, "refused": 2, "quarantined": 1, "questions": 1},
+    Kind.PROBLEMS: {
+        "files": 9,
+        "kept": 5,
+        "refused": 2,
+        "quarantined": 1,
+        "waiting": 1,
+        "helpers": 4,
+        "open_points": 3,
+    },
     Kind.IN_PACS: {"images": 120},
     Kind.FAILED: {"images": 120, "sent": 7},
     Kind.DIGEST: {

@@ -25,8 +25,8 @@ def validated(tally: Tally, *findings: Finding) -> SubmissionValidated:
     )
 
 
-def finding(severity: str, count: int = 1) -> Finding:
-    return Finding(code="x", severity=severity, action="kept", text="t", count=count)  # type: ignore[arg-type]
+def finding(severity: str, count: int = 1, action: str = "kept", code: str = "x") -> Finding:
+    return Finding(code=code, severity=severity, action=action, text="t", count=count)  # type: ignore[arg-type]
 
 
 def news(kind: Kind = Kind.IN_PACS) -> News:
@@ -54,15 +54,35 @@ def test_a_submission_without_problems_is_not_told() -> None:
 
 def test_problems_are_counted() -> None:
     event = validated(
-        Tally(sent=6, stored=2, duplicate=1, refused=2, quarantined=1), finding("error", 3), finding("info")
+        Tally(sent=7, stored=2, duplicate=1, refused=2, quarantined=1, waiting=1),
+        finding("error", 3),
+        finding("info"),
+        finding("error", 2, "refused"),
     )
     assert rules.problems(event) == {
-        "files": 6,
+        "files": 7,
         "kept": 3,
+        "waiting": 1,
         "refused": 2,
         "quarantined": 1,
-        "questions": 3,
+        "helpers": 0,
+        "open_points": 1,
     }
+
+
+def test_the_helper_files_of_a_disc_are_no_problem() -> None:
+    tally = Tally(sent=9, stored=5, refused=4)
+    assert (
+        rules.problems(validated(tally, finding("info", 3, "refused"), finding("info", 1, "refused"))) is None
+    )
+    told = rules.problems(validated(tally, finding("info", 3, "refused"), finding("warning", 1, "refused")))
+    assert told is not None
+    assert (told["refused"], told["helpers"]) == (1, 3)
+
+
+@pytest.mark.parametrize("code", ["several-patients", "disc-incomplete", "pixel-data-short"])
+def test_warnings_that_only_the_sender_can_clear_up(code: str) -> None:
+    assert rules.problems(validated(Tally(sent=2, stored=2), finding("warning", 2, code=code)))
 
 
 def test_the_same_is_not_heard_twice() -> None:
