@@ -250,7 +250,10 @@ class Reader:
         if length == UNDEFINED and vr != "SQ":
             vr = "UN"
         if length != UNDEFINED and pos + 8 + length > end:
-            raise BrokenDicom("structure", "The file is damaged inside: what follows is not DICOM data.")
+            # a blank VR with a length of 16 bits
+            length = self._order.short.unpack_from(self.buf, offset + 6)[0]
+            if pos + 8 + length > end or not code.isspace():
+                raise BrokenDicom("structure", "The file is damaged inside: what follows is not DICOM data.")
         self.troubles.add("vr-missing")
         if vr in LONG_VRS or (length > 0xFFFF and length != UNDEFINED):
             vr = vr if vr in LONG_VRS else "UN"

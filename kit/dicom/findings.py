@@ -39,6 +39,11 @@ _FINDINGS: dict[str, tuple[_Severity, _Action, str]] = {
     "vr-unknown": ("info", "kept", "The file holds values of a type we do not know."),
     "vr-mixed": ("warning", "kept", "Parts of the file's header are encoded in a way of their own."),
     "delimiter-missing": ("info", "repaired", "The end mark of the image data was missing; it was added."),
+    "stray-elements": (
+        "info",
+        "repaired",
+        "Technical values that belong elsewhere stood among the image's data; they were left out.",
+    ),
     "trailing-bytes": ("info", "repaired", "Left-over bytes behind the DICOM data were dropped."),
     "charset-missing": (
         "info",
@@ -59,6 +64,11 @@ _FINDINGS: dict[str, tuple[_Severity, _Action, str]] = {
         "warning",
         "kept",
         "An identifier (UID) of the file breaks the rules of DICOM; it was kept as it is.",
+    ),
+    "uid-zeros": (
+        "info",
+        "kept",
+        "An identifier (UID) of the file has needless zeros; it was kept as it is.",
     ),
     "uid-padding": ("info", "repaired", "Blanks within an identifier (UID) were removed."),
     "uid-from-meta": (

@@ -11,7 +11,8 @@ from kit.dicom.meta import Meta
 from schemas.shapes import Demographics
 
 _VALID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))*")
-_USABLE = re.compile(r"[0-9A-Za-z._-]{1,64}")
+_USABLE = re.compile(r"(?=.*[0-9A-Za-z])[0-9A-Za-z._-]{1,64}")
+_NUMBERS = re.compile(r"\d+(\.\d+)*")
 _NAMES = {
     0x00080016: "kind of image (SOP Class UID)",
     0x00080018: "image (SOP Instance UID)",
@@ -119,8 +120,8 @@ class Uids:
                 Patch(element[3], len(element[5]), uid.encode().ljust(len(element[5]), b"\0"))
             )
             self.codes.append("uid-padding")
-        if not _VALID.fullmatch(uid) and "uid-invalid" not in self.codes:
-            self.codes.append("uid-invalid")
+        if not _VALID.fullmatch(uid):
+            self.codes.append("uid-zeros" if _NUMBERS.fullmatch(uid) else "uid-invalid")
         return uid
 
     @staticmethod

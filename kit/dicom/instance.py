@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from kit.dicom.elements import MAX_FRAGMENTS, PIXEL_TAGS, Element, Reader, Span
+from kit.dicom.dicomdir import DICOMDIR
+from kit.dicom.elements import MAX_FRAGMENTS, PIXEL_TAGS, Element, Patch, Reader, Span
 from kit.dicom.errors import BrokenDicom, IsDicomdir, NotDicom, truncated
 from kit.dicom.findings import NEEDS_PERSON, finding
 from kit.dicom.frames import Frames, Geometry, encapsulated_frames, native_frames
@@ -25,7 +26,6 @@ from schemas.shapes import Demographics, Finding
 
 __all__ = ["BrokenDicom", "Frames", "Instance", "IsDicomdir", "NotDicom", "Span", "read_instance"]
 
-DICOMDIR = "1.2.840.10008.1.3.10"
 _WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _EXTENDED_TABLE = (0x7FE00001, 0x7FE00002)
 _HEAD = 256
@@ -169,6 +169,7 @@ class _Reading:
             return self._converted(flat(whole, self.file), syntax)
         if self.reader.tail < self.size:
             self.note("trailing-bytes")
+        elements = self._without_strays(elements)
         header = model.dataset(elements)
         geometry = Geometry.of(header)
         if pixels is not None and encapsulated == (syntax in NATIVE):
@@ -204,6 +205,18 @@ class _Reading:
             frames=frames,
             bulk=tuple(Span(layout.stored(s.offset), s.length) for s in model.bulk),
         )
+
+    def _without_strays(self, elements: list[Element]) -> list[Element]:
+        """Command, meta and directory elements have no place in a data set (PS3.5 7.1)."""
+        strays = [e for e in elements if e[0] < 0x00080000]
+        if not strays:
+            return elements
+        self.note("stray-elements")
+        for stray in strays:
+            end = _next_start(elements, stray, self.reader.tail)
+            self.reader.patches = [p for p in self.reader.patches if not stray[2] <= p.offset < end]
+            self.reader.patches.append(Patch(stray[2], end - stray[2], b""))
+        return [e for e in elements if e[0] >= 0x00080000]
 
     def _beginning(self, uids: Uids, syntax: str) -> bytes | None:
         """Preamble, prefix and meta header to write instead of the source's; None keeps those."""

@@ -67,6 +67,8 @@ def read_meta(reader: Reader, start: int, size: int) -> Meta:
             raise BrokenDicom(
                 "meta-broken", "The file's first bytes are damaged: it cannot be read as DICOM."
             )
+        if number == 0 and length == 0 and reader.peek(value, min(8, size - value))[4:6] == b"\x02\0":
+            length = 4
         content = reader.peek(value, length)
         if number == 0 and length == 4:
             claimed = value + 4 + int.from_bytes(content, "little")
