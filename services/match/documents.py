@@ -40,7 +40,9 @@ class Patient(Doc):
     sex: str = ""
     said_at: Instant | None = Field(default=None, description="time of the newest message applied")
     merged_into: str = ""
-    merged_at: Instant | None = None
+    merged_at: Instant | None = Field(
+        default=None, description="time of the newest merge it survived or was retired by"
+    )
     absorbed: list[str] = Field(default_factory=list)
     deleted: bool = False
     tokens: list[str] = Field(default_factory=list)

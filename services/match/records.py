@@ -42,8 +42,8 @@ def apply(change: Change, record: Patient, when: datetime) -> None:
     for pair in change.retires:
         if pair.retired.key not in record.absorbed:
             record.absorbed = [*record.absorbed, pair.retired.key][-_MOST_ABSORBED:]
-        if record.merged_into and not _before(when, record.merged_at):
-            # It was retired earlier and is now said to survive.
+        if not _before(when, record.merged_at):
+            # It survives from now on, whatever was or will be heard of earlier merges.
             record.merged_into, record.merged_at = "", when
     if change.retired_by is not None and not _before(when, record.merged_at):
         record.merged_into, record.merged_at = change.retired_by.surviving.key, when

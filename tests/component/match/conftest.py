@@ -97,12 +97,12 @@ async def running(kit_env: Kit) -> AsyncIterator[Running]:
     await kit_env.bus.start()
     for start in service.start:
         await start()
-    yield Running(kit_env, service, await _port(service))
+    yield Running(kit_env, service, port_of(service))
     for stop in service.stop:
         await stop()
 
 
-async def _port(service: Service) -> int:
+def port_of(service: Service) -> int:
     """The door says where it listens only to administrators: taken from what stops it."""
     server: Any = service.stop[0].__self__  # type: ignore[attr-defined]
     return int(server.port)

@@ -1,5 +1,6 @@
 """From HL7 messages and studies to matches, on a real bus and real documents."""
 
+from schemas.shapes import Demographics
 from services.match.rules.facts import patient_key
 from tests.component.match.conftest import Running
 from tests.component.match.samples import adt, merge, order
@@ -157,15 +158,9 @@ async def test_every_study_revision_gets_a_match_of_its_own(running: Running) ->
 
 async def test_mixed_patients_are_never_certain(running: Running) -> None:
     await running.send(adt())
-    other = await_other()
+    other = Demographics(patient_id="1", name="Else^Someone", birth_date="19900101", sex="M")
     match = await running.study(patient_id="4711", issuer="HOSPITAL", other_patients=(other,))
     assert match.state == "unmatched"
-
-
-def await_other():  # type: ignore[no-untyped-def]
-    from schemas.shapes import Demographics
-
-    return Demographics(patient_id="1", name="Else^Someone", birth_date="19900101", sex="M")
 
 
 async def test_deleted_person_is_no_longer_found(running: Running) -> None:

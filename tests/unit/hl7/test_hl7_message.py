@@ -29,7 +29,7 @@ def test_reads_what_hl7apy_reads() -> None:
     for number, repetition in enumerate(person.values(3)):
         field = theirs.pid.pid_3[number]
         assert repetition.text(1) == field.cx_1.value
-        assert repetition.text(4, 1) == field.cx_4.hd_1.value
+        assert repetition.text(4, 1) == field.cx_4.hd_1.to_er7()
     assert person.text(3, 4, 2) == "1.2.3"
     assert person.text(5, 1) == "Muster"
     assert person.text(99) == ""
