@@ -145,7 +145,8 @@ class Messages:
         await self._wire.drain(self._timeouts.progress)
 
     async def _send_dataset(self, queue: list[Buffer], context: int, dataset: Pieces) -> None:
-        """The last fragment must carry the last-fragment bit, so one is always held back."""
+        """The last fragment must carry the last-fragment bit, so one is always held back. An odd data
+        set (a deflated stream) ends in a byte of zero, as PS3.5 A.5 has it."""
         limit = self._fragment_limit
         held: list[Buffer] = []
         size = queued = 0
@@ -168,6 +169,8 @@ class Messages:
                 held.append(view[position : position + step])
                 size += step
                 position += step
+        if size % 2:
+            held.append(b"\0")
         self._frame(queue, context, 0, held, last=True)
 
     def _frame(

@@ -379,7 +379,7 @@ async def _connect(name: str, host: str, port: int, tls: ssl.SSLContext | None, 
 
 async def _answer(wire: Wire, timeouts: Timeouts) -> associate.Acceptance:
     kind, length = await read_pdu_header(wire, timeouts.association)
-    if kind == A_ASSOCIATE_AC and length <= associate.ASSOCIATION_LIMIT:
+    if kind == A_ASSOCIATE_AC and 68 <= length <= associate.ASSOCIATION_LIMIT:
         body = await wire.read_exactly(length, timeouts.association)
         try:
             return associate.decode_acceptance(b"\x02\x00" + length.to_bytes(4, "big") + body)
