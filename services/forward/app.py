@@ -1,5 +1,7 @@
 """Wiring of the forward service."""
 
+import asyncio
+import shutil
 from datetime import timedelta
 
 from kit.service import Kit, Service
@@ -12,6 +14,7 @@ from services.forward.kinds import KINDS
 from services.forward.lanes import Lanes
 from services.forward.means import Means
 from services.forward.models import DELIVERIES, Delivery
+from services.forward.prepare import SCRATCH
 from services.forward.settings import ForwardSettings
 from services.forward.tasks import deliver, give_up
 
@@ -45,8 +48,15 @@ def build(kit: Kit, settings: ForwardSettings) -> Service:
     async def on_commitment_reported(event: CommitmentReported) -> None:
         await handlers.commitment_reported(event, kit.documents)
 
+    async def clear_scratch() -> None:
+        """What a killed process left of conversions."""
+        await asyncio.to_thread(shutil.rmtree, kit.scratch / SCRATCH, ignore_errors=True)
+
     kit.bus.subscribe(StudyDecided, "forward", on_study_decided)
     kit.bus.subscribe(CommitmentReported, "forward", on_commitment_reported)
     return Service(
-        name="forward", routers=[routes(means, lanes.poke)], start=[lanes.start], stop=[lanes.stop]
+        name="forward",
+        routers=[routes(means, lanes.poke)],
+        start=[clear_scratch, lanes.start],
+        stop=[lanes.stop],
     )

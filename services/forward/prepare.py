@@ -9,17 +9,21 @@ from pathlib import Path
 from typing import Self
 
 from kit.dicom.elements import Span
+from kit.dicom.meta import build_meta
 from kit.dicom.pack import PackEntry
 from kit.ids import random_id
 from kit.service import Kit
 from kit.workers import WorkerDied, WorkerTimeout
 from schemas.shapes import PackRef
-from services.forward.bytework import CantConvert, Identity, convert, reconciled
+from services.forward.bytework import Identity, converted, reconciled
 from services.forward.kinds.port import Buffer, Link, Outgoing
 from services.forward.models import Delivery
 from services.forward.reading import Blocks
 from services.forward.rules import statuses
 from services.forward.rules.contexts import Pair
+
+SCRATCH = "forward"
+"""Folder below the process's scratch for conversions; holds nothing that has to last."""
 
 _HEADERS_S = 120.0
 _CONVERT_S = 600.0
@@ -48,9 +52,10 @@ class Preparer:
         self._kit = kit
         self._identity = Identity.of(delivery, kit.site.name)
         self.blocks = Blocks(kit.objects)
-        self._folder = kit.scratch / "forward"
+        self.folder = kit.scratch / SCRATCH
 
     async def __aenter__(self) -> Self:
+        self.folder.mkdir(exist_ok=True)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -64,20 +69,20 @@ class Preparer:
             for row, syntax in zip(window, syntaxes, strict=True)
             if syntax == row.entry.transfer_syntax
         ]
-        pieces = dict(
-            zip(
-                (entry.position for entry in as_stored),
-                await self._pieces(window[0].pack, as_stored),
-                strict=True,
-            )
-        )
-        return [
-            Ready(self, row, syntax, pieces.get(row.entry.position))
-            for row, syntax in zip(window, syntaxes, strict=True)
-        ]
+        made = await self._pieces(window[0].pack, as_stored)
+        pieces = {entry.position: found for entry, found in zip(as_stored, made, strict=True)}
+        return [self._ready(row, syntax, pieces) for row, syntax in zip(window, syntaxes, strict=True)]
 
-    async def _pieces(self, pack: PackRef, entries: list[PackEntry]) -> list[list[Piece]]:
-        """Data sets as bytes and ranges of the pack."""
+    def _ready(self, row: Row, syntax: str | None, pieces: dict[int, list[Piece] | None]) -> "Ready":
+        if syntax is None:
+            return Ready(self, row, "", None, statuses.CLASS_NOT_SUPPORTED)
+        position = row.entry.position
+        if position in pieces and pieces[position] is None:
+            return Ready(self, row, syntax, None, statuses.UNREADABLE_HERE)
+        return Ready(self, row, syntax, pieces.get(position))
+
+    async def _pieces(self, pack: PackRef, entries: list[PackEntry]) -> list[list[Piece] | None]:
+        """Data sets as bytes and ranges of the pack; None for one whose header can't be rewritten."""
         if self._identity is None:
             return [
                 [Span(entry.offset + entry.dataset_offset, entry.length - entry.dataset_offset)]
@@ -85,42 +90,46 @@ class Preparer:
             ]
         if not entries:
             return []
-        return await self._kit.workers.run(
-            _HEADERS_S, reconciled, self._kit.objects, pack.key, entries, self._identity
-        )
-
-    async def convert(self, row: Row, syntax: str) -> tuple[bytes, Path]:
-        """The instance in another transfer syntax, identity reconciled: preamble and file meta
-        information, and a file of the data set. Raises CantConvert, WorkerDied, WorkerTimeout."""
-        self._folder.mkdir(exist_ok=True)
-        target = self._folder / f"{random_id()}.dcm"
         try:
-            head = await self._kit.workers.run(
+            return await self._kit.workers.run(
+                _HEADERS_S, reconciled, self._kit.objects, pack.key, entries, self._identity
+            )
+        except (WorkerDied, WorkerTimeout):
+            if len(entries) == 1:
+                return [None]
+        # One of them ends its helper process: the others must not suffer for it.
+        return [found for entry in entries for found in await self._pieces(pack, [entry])]
+
+    async def convert(self, row: Row, syntax: str, path: Path) -> list[Piece] | None:
+        """Write the instance to `path` in another transfer syntax: the data set as bytes and ranges of
+        that file. None: it can't be converted."""
+        try:
+            return await self._kit.workers.run(
                 _CONVERT_S,
-                convert,
+                converted,
                 self._kit.objects,
                 row.pack.key,
                 row.entry,
                 syntax,
                 self._identity,
-                target,
+                path,
             )
-        except BaseException:
-            target.unlink(missing_ok=True)
-            raise
-        return head, target
+        except (WorkerDied, WorkerTimeout):
+            return None
 
 
 class Ready:
     """One prepared instance. `refusal` is a status when it can't be sent here at all, else 0."""
 
-    def __init__(self, preparer: Preparer, row: Row, syntax: str | None, pieces: list[Piece] | None) -> None:
+    def __init__(
+        self, preparer: Preparer, row: Row, syntax: str, pieces: list[Piece] | None, refusal: int = 0
+    ) -> None:
         self._preparer = preparer
         self._row = row
         self._syntax = syntax
         self._pieces = pieces
         self.position = row.entry.position
-        self.refusal = statuses.CLASS_NOT_SUPPORTED if syntax is None else 0
+        self.refusal = refusal
 
     @asynccontextmanager
     async def outgoing(self) -> AsyncIterator[Outgoing | None]:
@@ -128,16 +137,12 @@ class Ready:
         if self._pieces is not None:
             yield self._from_pack(self._pieces)
             return
-        assert self._syntax is not None
+        path = self._preparer.folder / f"{random_id()}.dcm"
         try:
-            head, file = await self._preparer.convert(self._row, self._syntax)
-        except (CantConvert, WorkerDied, WorkerTimeout):
-            yield None
-            return
-        try:
-            yield self._from_file(self._syntax, head, file)
+            pieces = await self._preparer.convert(self._row, self._syntax, path)
+            yield None if pieces is None else self._from_file(pieces, path)
         finally:
-            file.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
 
     def _from_pack(self, pieces: list[Piece]) -> Outgoing:
         entry = self._row.entry
@@ -154,25 +159,36 @@ class Ready:
                 else:
                     yield piece
 
-        size = sum(piece.length if isinstance(piece, Span) else len(piece) for piece in pieces)
-        return self._outgoing(entry.transfer_syntax, head, size, dataset)
+        return self._outgoing(entry.transfer_syntax, head, pieces, dataset)
 
-    def _from_file(self, syntax: str, head: bytes, file: Path) -> Outgoing:
-        async def made() -> bytes:
-            return head
+    def _from_file(self, pieces: list[Piece], path: Path) -> Outgoing:
+        entry = self._row.entry
+
+        async def head() -> bytes:
+            return build_meta(entry.sop_class_uid, entry.sop_instance_uid, self._syntax)
 
         async def dataset() -> AsyncIterator[Buffer]:
-            with file.open("rb") as source:
-                while block := await asyncio.to_thread(source.read, _FILE_BLOCK):
-                    yield block
+            with await asyncio.to_thread(path.open, "rb") as file:
+                for piece in pieces:
+                    if not isinstance(piece, Span):
+                        yield piece
+                        continue
+                    await asyncio.to_thread(file.seek, piece.offset)
+                    left = piece.length
+                    while left:
+                        block = await asyncio.to_thread(file.read, min(left, _FILE_BLOCK))
+                        if not block:
+                            raise EOFError("a converted file is shorter than it was")
+                        left -= len(block)
+                        yield block
 
-        return self._outgoing(syntax, made, file.stat().st_size, dataset)
+        return self._outgoing(self._syntax, head, pieces, dataset)
 
     def _outgoing(
         self,
         syntax: str,
         head: Callable[[], Awaitable[bytes]],
-        size: int,
+        pieces: list[Piece],
         dataset: Callable[[], AsyncIterator[Buffer]],
     ) -> Outgoing:
         entry = self._row.entry
@@ -183,6 +199,6 @@ class Ready:
             sop_instance=entry.sop_instance_uid,
             transfer_syntax=syntax,
             head=head,
-            size=size,
+            size=sum(piece.length if isinstance(piece, Span) else len(piece) for piece in pieces),
             dataset=dataset,
         )

@@ -17,6 +17,7 @@ from services.forward.means import Means
 from services.forward.models import DELIVERIES, Delivery
 from services.forward.reports import keep_report, reports_on
 from services.forward.rules import proof
+from services.forward.rules.proof import Filed
 from services.forward.rules.states import Happening, advance
 
 _LOOKS = 3
@@ -31,6 +32,13 @@ class Place:
     position: int
     sop_class: str
     series: str
+
+
+def expected_filing(delivery: Delivery) -> Filed:
+    """Under what the destination should file the study; empty where it goes on as it came."""
+    if delivery.target is None:
+        return Filed()
+    return Filed(delivery.target.patient_id, delivery.order.accession_number if delivery.order else "")
 
 
 class _Proving:
@@ -68,19 +76,24 @@ class _Proving:
         delivery = self.delivery
         if not delivery.replacing or delivery.identity_checked:
             return True
-        expected = self._patient_id()
         try:
             found = await self.kind.find(self.destination, self._wanted(self.places), self.means.settings)
         except NotOffered:
             found = {}
-        looked = proof.by_query(self.places.keys(), found, expected)
+        looked = proof.by_query(self.places.keys(), found, self._identity())
         if looked.elsewhere:
             await self._fail(
                 Happening.STILL_MISSING,
                 f"Destination {delivery.destination} keeps {len(looked.elsewhere)} images under the earlier "
-                "patient identity. Correct or remove them there, then retry.",
+                "identity. Correct or remove them there, then retry.",
             )
             return False
+        if looked.twice:
+            add_note(
+                delivery,
+                "earlier-identity-remains",
+                "The destination still has the study under its earlier identity too; remove that there",
+            )
         if not found:
             add_note(
                 delivery,
@@ -162,12 +175,12 @@ class _Proving:
                 f"no storage commitment, and {error}. Check there whether they arrived.",
             )
             return
-        looked = proof.by_query(self.places.keys(), found, self._patient_id())
+        looked = proof.by_query(self.places.keys(), found, self._identity())
         if looked.elsewhere:
             add_note(
                 delivery,
-                "other-patient-id",
-                "The destination files the images under another patient ID than was sent",
+                "other-identity",
+                "The destination files the images under another patient ID or accession number than was sent",
             )
         if looked.present or looked.elsewhere:
             delivery.queried = True
@@ -227,14 +240,14 @@ class _Proving:
         for ledger in touched.values():
             await self.means.kit.documents.save(LEDGERS, ledger)
 
-    def _patient_id(self) -> str:
-        return self.delivery.target.patient_id if self.delivery.target else ""
+    def _identity(self) -> Filed:
+        return expected_filing(self.delivery)
 
     def _wanted(self, places: dict[str, Place]) -> Wanted:
         series: dict[str, set[str]] = {}
         for uid, place in places.items():
             series.setdefault(place.series, set()).add(uid)
-        patient_id = self._patient_id() or self.delivery.stored_patient_id
+        patient_id = self._identity().patient_id or self.delivery.stored_patient_id
         return Wanted(self.delivery.study_instance_uid, patient_id, series)
 
 

@@ -177,7 +177,7 @@ async def _settle_uncertain(
         except NotOffered:
             found = {}
         for uid, said in found.items():
-            if said == patient_id and uid in places:
+            if uid in places and any(filed.patient_id.strip() == patient_id for filed in said):
                 ledger, position = places[uid]
                 books.note_kept(ledger, position, None)
     for ledger in ledgers.values():

@@ -26,6 +26,7 @@ from kit.errors import PermanentError, Unavailable
 from services.forward.kinds.port import Answer, Found, Kind, Link, NotOffered, Outgoing, Reported, Wanted
 from services.forward.rules import contexts
 from services.forward.rules.contexts import Pair
+from services.forward.rules.proof import Filed
 from services.forward.settings import ForwardSettings
 
 PATIENT_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.1.1"
@@ -158,6 +159,8 @@ async def _find_series(
     query = Dataset()
     query.QueryRetrieveLevel = "IMAGE"
     query.PatientID = wanted.patient_id if model == PATIENT_ROOT_FIND else ""
+    # Above the level of images, so archives may leave it empty; many don't.
+    query.AccessionNumber = ""
     query.StudyInstanceUID = wanted.study_instance_uid
     query.SeriesInstanceUID = series
     # One instance is asked for by name; of several it is quicker to hear the whole series.
@@ -168,7 +171,8 @@ async def _find_series(
         async for match in matches:
             uid = str(match.get("SOPInstanceUID", ""))
             if uid in instances:
-                found[uid] = str(match.PatientID).strip() if match.get("PatientID") else None
+                filed = Filed(str(match.get("PatientID") or ""), str(match.get("AccessionNumber") or ""))
+                found.setdefault(uid, set()).add(filed)
             count += 1
             if count > _MOST_MATCHES:
                 raise Unavailable("query", "it answers with more images than a series can have")

@@ -8,6 +8,7 @@ from typing import Protocol
 from kit.destinations import Destination
 from kit.errors import AnteroomError
 from services.forward.rules.contexts import Pair
+from services.forward.rules.proof import Filed
 from services.forward.settings import ForwardSettings
 
 Buffer = bytes | bytearray | memoryview
@@ -62,8 +63,8 @@ class Wanted:
     """SOP Instance UIDs by Series Instance UID."""
 
 
-Found = dict[str, str | None]
-"""SOP Instance UIDs the destination has, with the patient ID it says; None: it doesn't say."""
+Found = dict[str, set[Filed]]
+"""SOP Instance UIDs the destination has, and how it files each; an archive may hold several copies."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from kit.ids import random_id
 from services.forward.kinds.port import Answer, Buffer, Found, Kind, Link, NotOffered, Outgoing, Wanted
 from services.forward.rules import statuses
 from services.forward.rules.contexts import Pair
+from services.forward.rules.proof import Filed
 from services.forward.settings import ForwardSettings
 
 # Their lines hold addresses, and ours hold UIDs.
@@ -27,7 +28,7 @@ _PAGE = 5000
 _MOST_PAGES = 200
 _REFERENCED, _FAILED = "00081199", "00081198"
 _INSTANCE, _FAILURE, _WARNING = "00081155", "00081197", "00081196"
-_SOP_INSTANCE, _PATIENT_ID = "00080018", "00100020"
+_SOP_INSTANCE, _PATIENT_ID, _ACCESSION = "00080018", "00100020", "00080050"
 
 
 @asynccontextmanager
@@ -221,25 +222,27 @@ async def find(destination: Destination, wanted: Wanted, settings: ForwardSettin
     async with _client(destination, settings) as client:
         for series, instances in wanted.series.items():
             seen: set[str] = set()
+            read = 0
             path = f"studies/{wanted.study_instance_uid}/series/{series}/instances"
             for _ in range(_MOST_PAGES):
-                rows = await _page(client, destination, path, len(seen))
-                uids = {str(_value(row, _SOP_INSTANCE)): row for row in rows}
-                if not uids.keys() - seen:
+                rows = await _page(client, destination, path, read)
+                read += len(rows)
+                uids = {str(_value(row, _SOP_INSTANCE)) for row in rows}
+                for row in rows:
+                    uid = str(_value(row, _SOP_INSTANCE))
+                    if uid in instances:
+                        filed = Filed(str(_value(row, _PATIENT_ID) or ""), str(_value(row, _ACCESSION) or ""))
+                        found.setdefault(uid, set()).add(filed)
+                if uids <= seen:
                     break
-                seen |= uids.keys()
-                for uid in instances & uids.keys():
-                    patient = _value(uids[uid], _PATIENT_ID)
-                    found[uid] = str(patient).strip() if patient else None
-                if instances <= found.keys():
-                    break
+                seen |= uids
     return found
 
 
 async def _page(
     client: httpx.AsyncClient, destination: Destination, path: str, offset: int
 ) -> list[dict[str, Any]]:
-    params = {"limit": str(_PAGE), "offset": str(offset), "includefield": _PATIENT_ID}
+    params = {"limit": str(_PAGE), "offset": str(offset), "includefield": f"{_PATIENT_ID},{_ACCESSION}"}
     async with client.stream("GET", path, params=params, headers={"Accept": _JSON}) as response:
         body = await _answer(destination, response)
         if response.status_code in (204, 404):

@@ -29,11 +29,9 @@ def rank(decision: Decision) -> str:
 
 def identity_key(target: Demographics | None, order: Order | None) -> str:
     """The same for two decisions exactly when they put the same values into the headers."""
-    return derived_id(
-        "identity",
-        target.model_dump_json() if target else "",
-        order.model_dump_json() if order else "",
-    )
+    if target is None:
+        return derived_id("identity")
+    return derived_id("identity", target.model_dump_json(), order.model_dump_json() if order else "")
 
 
 class Sending(Protocol):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from kit.ids import derived_id
 
@@ -34,22 +35,38 @@ def by_reports(open_uids: Set[str], reports: Iterable[tuple[Iterable[str], Mappi
     return Verdict(frozenset(proven - lost), frozenset(lost))
 
 
+class Filed(NamedTuple):
+    """Under what a destination files an instance; an empty text: it does not say."""
+
+    patient_id: str = ""
+    accession_number: str = ""
+
+    def agrees(self, said: "Filed") -> bool:
+        """Whether nothing that was said contradicts this. An empty text of this is not compared."""
+        return all(
+            not mine or not theirs or mine.strip() == theirs.strip()
+            for mine, theirs in zip(self, said, strict=True)
+        )
+
+
 @dataclass(frozen=True)
 class Looked:
     """What a query says of instances that were sent."""
 
     present: frozenset[str]
     elsewhere: frozenset[str]
-    """There, but under another patient ID than was sent."""
+    """There, but only under another identity than was sent."""
     absent: frozenset[str]
+    twice: frozenset[str]
+    """Of those present: there under another identity as well."""
 
 
-def by_query(open_uids: Set[str], found: Mapping[str, str | None], patient_id: str) -> Looked:
-    """`patient_id` empty: not compared. A destination that does not say one is believed."""
-    elsewhere = {
-        uid
-        for uid in open_uids
-        if patient_id and (said := found.get(uid)) is not None and said.strip() != patient_id.strip()
-    }
-    present = {uid for uid in open_uids if uid in found} - elsewhere
-    return Looked(frozenset(present), frozenset(elsewhere), frozenset(open_uids - present - elsewhere))
+def by_query(open_uids: Set[str], found: Mapping[str, Set[Filed]], expected: Filed) -> Looked:
+    there = {uid: found[uid] for uid in open_uids if found.get(uid)}
+    present = {uid for uid, filed in there.items() if any(expected.agrees(said) for said in filed)}
+    return Looked(
+        present=frozenset(present),
+        elsewhere=frozenset(there.keys() - present),
+        absent=frozenset(open_uids - there.keys()),
+        twice=frozenset(uid for uid in present if not all(expected.agrees(said) for said in there[uid])),
+    )

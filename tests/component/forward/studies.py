@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
@@ -128,11 +128,11 @@ def decided(
     target: Demographics | None = TARGET,
     order: Order | None = None,
     minutes: int = 0,
-    action: str = "approve",
+    action: Literal["approve", "decline"] = "approve",
 ) -> StudyDecided:
     decision = Decision(
         id=random_id(),
-        action=action,  # type: ignore[arg-type]
+        action=action,
         study_id=study.id,
         study_revision=study.revision,
         match_revision=1,

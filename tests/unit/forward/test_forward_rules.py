@@ -8,6 +8,7 @@ import pytest
 from schemas.shapes import DecidedBy, Decision, Demographics, Order
 from services.forward.rules import contexts, precedence, proof, statuses
 from services.forward.rules.contexts import EXPLICIT_LE, IMPLICIT_LE
+from services.forward.rules.proof import Filed
 from services.forward.rules.states import State
 from services.forward.rules.statuses import Outcome
 
@@ -97,6 +98,8 @@ def test_identity_is_target_and_order_and_nothing_else() -> None:
     assert precedence.identity_key(a, None) == precedence.identity_key(a.model_copy(), None)
     assert precedence.identity_key(a, None) != precedence.identity_key(None, None)
     assert precedence.identity_key(a, None) != precedence.identity_key(a, Order(accession_number="7"))
+    # Without a target nothing is written at all.
+    assert precedence.identity_key(None, None) == precedence.identity_key(None, Order(accession_number="7"))
 
 
 @dataclass
@@ -177,8 +180,18 @@ def test_one_report_that_denies_outweighs_one_that_commits() -> None:
     assert verdict.lost == {"1"}
 
 
-def test_a_query_tells_present_elsewhere_and_absent() -> None:
-    looked = proof.by_query({"1", "2", "3"}, {"1": "P ", "2": "Q", "9": "P"}, "P")
-    assert (looked.present, looked.elsewhere, looked.absent) == ({"1"}, {"2"}, {"3"})
-    assert proof.by_query({"2"}, {"2": "Q"}, "").present == {"2"}
-    assert proof.by_query({"2"}, {"2": None}, "P").present == {"2"}
+def test_a_query_tells_present_elsewhere_absent_and_twice() -> None:
+    found = {
+        "1": {Filed("P ", "A")},
+        "2": {Filed("Q")},
+        "4": {Filed("P"), Filed("Q")},
+        "5": {Filed("P", "B")},
+        "6": {Filed()},
+        "9": {Filed("P")},
+    }
+    looked = proof.by_query({"1", "2", "3", "4", "5", "6"}, found, Filed("P", "A"))
+    assert looked.present == {"1", "4", "6"}
+    assert looked.elsewhere == {"2", "5"}
+    assert looked.absent == {"3"}
+    assert looked.twice == {"4"}
+    assert proof.by_query({"2"}, found, Filed()).present == {"2"}
