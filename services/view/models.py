@@ -1,0 +1,43 @@
+"""What view keeps: one document a study, out of validate's snapshots."""
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from kit.documents.port import Collection, Doc
+from schemas.shapes import PackRef
+
+
+class ViewStudy(Doc):
+    """`id` is the study's. `attributes` are its QIDO-RS attributes in the DICOM JSON model, without
+    Retrieve URL; `series` those of its series by UID."""
+
+    revision: int
+    origin: str
+    study_instance_uid: str
+    patient_id: str = ""
+    accession_number: str = ""
+    study_date: str = ""
+    words: list[str] = Field(default_factory=list, description="of the patient's name, folded")
+    attributes: dict[str, Any] = Field(default_factory=dict)
+    series: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    packs: list[PackRef] = Field(default_factory=list)
+
+
+STUDIES = Collection(
+    "view-studies",
+    ViewStudy,
+    fields=("study_instance_uid", "origin", "patient_id", "accession_number", "study_date"),
+    compound=(("origin", "study_date"),),
+    members="words",
+)
+
+
+class StudyRow(BaseModel):
+    """What a query over studies needs of a document, and no more."""
+
+    id: str
+    attributes: dict[str, Any]
+
+
+ROW_FIELDS = ("attributes",)
