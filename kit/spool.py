@@ -50,7 +50,7 @@ def member_name(ordinal: int, path: str) -> str:
     The path is what the sender called it, for display alone; the ordinal is its identity.
     """
     shown = path.encode("utf-8", "replace").decode("utf-8").replace("\0", "_")
-    shown = unicodedata.normalize("NFC", shown)[-_MAX_NAME:]
+    shown = unicodedata.normalize("NFC", shown).rstrip("/")[-_MAX_NAME:]
     return f"{ordinal}/{shown or 'unnamed'}"
 
 
@@ -169,12 +169,6 @@ class SpoolFile:
                 raise Unavailable("spool", "the disk reported an error")
             try:
                 return await self._append(name, chunks, limit, sync)
-            except OSError as error:
-                self._roll_back()
-                if error.errno in _FULL:
-                    raise no_space() from error
-                self._broken = True
-                raise Unavailable("spool", f"the disk reported error {error.errno}") from error
             except BaseException:
                 self._roll_back()
                 raise
@@ -194,7 +188,7 @@ class SpoolFile:
             if limit is not None and size + held > limit:
                 raise TooLarge("file-too-large", f"A file is larger than the limit of {limit:,} bytes.")
             if held >= _GATHER or len(gathered) >= 512:
-                crc = await _in_thread(lambda: _write(self._fd, gathered, start + size, crc))  # noqa: B023
+                crc = await self._disk(lambda: _write(self._fd, gathered, start + size, crc))  # noqa: B023
                 size, held, gathered = size + held, 0, []
             if size >= checked:
                 self._spool.check_room()
@@ -210,7 +204,7 @@ class SpoolFile:
             if sync:
                 os.fdatasync(self._fd)
 
-        await _in_thread(finish)
+        await self._disk(finish)
         member = Member(name, start, data_size)
         self.members.append(member)
         self._end = _padded(start + data_size)
@@ -225,13 +219,18 @@ class SpoolFile:
     async def sync(self) -> None:
         """Make durable what was appended with sync=False. Raises NoSpace, Unavailable."""
         async with self._lock:
-            try:
-                await _in_thread(lambda: os.fdatasync(self._fd))
-            except OSError as error:
-                self._broken = True
-                if error.errno in _FULL:
-                    raise no_space() from error
-                raise Unavailable("spool", f"the disk reported error {error.errno}") from error
+            await self._disk(lambda: os.fdatasync(self._fd))
+
+    async def _disk(self, work: Callable[[], R]) -> R:
+        """Our own reading and writing, in a thread. A disk that reported an error once is not
+        trusted again: after a failed sync the next one succeeds without the lost pages."""
+        try:
+            return await _in_thread(work)
+        except OSError as error:
+            if error.errno in _FULL:
+                raise no_space() from error
+            self._broken = True
+            raise Unavailable("spool", f"the disk reported error {error.errno}") from error
 
     async def seal(self) -> Path:
         """Write the tar's end, sync, close. The path is then ready for Objects.adopt. Raises NoSpace."""

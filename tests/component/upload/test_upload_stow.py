@@ -12,7 +12,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
 from kit.errors import NoSpace
-from tests.component.upload.conftest import Running, serving, settings_of, stored_files
+from services.upload.submissions import Submissions
+from tests.component.upload.conftest import SECRET, Running, serving, settings_of, stored_files
 
 STUDY = "1.2.3.4.5"
 
@@ -170,7 +171,7 @@ async def test_a_request_that_breaks_off_keeps_whole_instances_only(upload: Runn
     host, port = upload.url.removeprefix("http://").split(":")
     _, writer = await asyncio.open_connection(host, int(port))
     writer.write(
-        f"POST /dicomweb/studies HTTP/1.1\r\nHost: x\r\nAuthorization: {upload.client.headers['authorization']}\r\n"
+        f"POST /dicomweb/studies HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SECRET}\r\n"
         f"Content-Type: {headers['content-type']}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
         + body[:400_000]
     )
@@ -205,8 +206,6 @@ async def test_a_late_batch_finds_a_submission_although_its_own_is_closed(upload
     """Another process may close a submission that this one still has files for."""
     assert (await stored(upload, instance())).status_code == 200
     (opened,) = await upload.events("submission-opened")
-    from services.upload.submissions import Submissions
-
     submissions = Submissions(upload.kit.documents, upload.kit.clock, settings_of())
     await submissions.close(opened.submission_id, incomplete=True)
     async with asyncio.timeout(10):
