@@ -5,12 +5,13 @@ Nothing is validated: unknown segments, missing fields and odd delimiters read a
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 
 NULL = '""'
 """An explicit null: the sender says the value is to be deleted (chapter 2.5.3)."""
 
+_SPECIAL = "\\|^&~"
 _ENVELOPE = ("FHS", "BHS", "BTS", "FTS")
 _BLANK = "\ufeff \t\0"
 _LINE_ENDS = re.compile(r"\r\n|\n|\x0b|\x1c")
@@ -41,16 +42,16 @@ class Value:
 
     def text(self, component: int = 1, subcomponent: int = 1) -> str:
         """Component and subcomponent (from 1), unescaped and stripped; empty when absent."""
-        parts = self.raw.split(self.delimiters.component)
-        if component > len(parts):
-            return ""
-        part = parts[component - 1]
-        if self.delimiters.subcomponent:
-            subs = part.split(self.delimiters.subcomponent)
-            part = subs[subcomponent - 1] if subcomponent <= len(subs) else ""
-        elif subcomponent > 1:
-            return ""
-        return unescape(part, self.delimiters).strip()
+        part = _part(self.raw, self.delimiters.component, component)
+        part = _part(part, self.delimiters.subcomponent, subcomponent)
+        return unescape(part, self.delimiters).strip() if part else ""
+
+
+def _part(text: str, separator: str, number: int) -> str:
+    if not separator or separator not in text:
+        return text if number == 1 else ""
+    parts = text.split(separator, number)
+    return parts[number - 1] if number <= len(parts) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,11 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    delimiters: Delimiters
-    segments: list[Segment] = field(default_factory=list)
+    """`code` is MSH-9.1, such as ADT; `trigger` MSH-9.2, such as A08, or EVN-1 where that is missing."""
+
+    segments: list[Segment]
+    code: str
+    trigger: str
 
     @property
     def header(self) -> Segment:
@@ -94,24 +98,6 @@ class Message:
         return (segment for segment in self.segments if segment.name == name)
 
     @property
-    def code(self) -> str:
-        """MSH-9.1, such as ADT."""
-        return self._type()[0]
-
-    @property
-    def trigger(self) -> str:
-        """MSH-9.2, such as A08; from EVN-1 or the structure where it is missing."""
-        trigger = self._type()[1]
-        event = self.first("EVN")
-        return trigger or (event.text(1).upper() if event is not None else "")
-
-    def _type(self) -> tuple[str, str]:
-        code, trigger = self.header.text(9).upper(), self.header.text(9, 2).upper()
-        if not trigger and re.fullmatch(r"[A-Z]{3}[_^~]?[A-Z]\d\d", code):
-            return code[:3], code[-3:]
-        return code, trigger
-
-    @property
     def control_id(self) -> str:
         return self.header.text(10)
 
@@ -122,15 +108,25 @@ def parse(text: str) -> Message:
     if not lines:
         raise NotHl7("the message is empty")
     delimiters = _delimiters(lines[0].lstrip(_BLANK))
-    message = Message(delimiters)
+    segments: list[Segment] = []
     for number, line in enumerate(lines):
         parts = line.lstrip(_BLANK).split(delimiters.field)
         name = parts[0].strip().upper()
         if number == 0:
             parts = [name, delimiters.field, *parts[1:]]
         if len(name) == 3 and name not in _ENVELOPE:
-            message.segments.append(Segment(name, parts, delimiters))
-    return message
+            segments.append(Segment(name, parts, delimiters))
+    return Message(segments, *_type(segments))
+
+
+def _type(segments: list[Segment]) -> tuple[str, str]:
+    code, trigger = segments[0].text(9).upper(), segments[0].text(9, 2).upper()
+    if trigger:
+        return code, trigger
+    if re.fullmatch(r"[A-Z]{3}[_^~]?[A-Z]\d\d", code):
+        return code[:3], code[-3:]
+    event = next((segment for segment in segments if segment.name == "EVN"), None)
+    return code, event.text(1).upper() if event is not None else ""
 
 
 def split_batch(text: str) -> tuple[list[str], bool]:
@@ -227,6 +223,8 @@ def _hexadecimal(digits: str) -> str:
 
 def escape(text: str, delimiters: Delimiters = STANDARD) -> str:
     """The reverse, for one component; control characters become blanks."""
+    if text.isprintable() and not any(mark in text for mark in _SPECIAL) and delimiters is STANDARD:
+        return text
     mark = delimiters.escape
     table = {
         mark: f"{mark}E{mark}",

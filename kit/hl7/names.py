@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from kit.hl7.message import NULL, Value, escape
 
+_BREAKING = re.compile(r"[\^=\\\x00-\x1f\x7f]")
 _GROUP = {"A": 0, "I": 1, "P": 2}
 _NOT_THE_NAME = ("M", "N", "P", "S", "A", "NOUSE")
 """Maiden, nickname, partner's, pseudonym, alias: other names of the person (table 0200)."""
@@ -17,7 +18,9 @@ _NOT_THE_NAME = ("M", "N", "P", "S", "A", "NOUSE")
 def pn_from_xpn(values: Sequence[Value]) -> str:
     """The legal name of the repetitions as PN; empty when there is none."""
     groups = ["", "", ""]
-    legal = [value for value in values if value.text(7).upper() not in _NOT_THE_NAME] or list(values)
+    legal = values
+    if len(values) > 1:
+        legal = [value for value in values if value.text(7).upper() not in _NOT_THE_NAME] or values
     for value in legal:
         name = one_pn(value)
         place = _GROUP.get(value.text(8).upper(), 0)
@@ -28,6 +31,8 @@ def pn_from_xpn(values: Sequence[Value]) -> str:
 
 def other_names(values: Sequence[Value], legal: str) -> list[str]:
     """Names of the repetitions besides the legal one, as single-group PN, at most 8."""
+    if len(values) < 2:
+        return []
     groups = legal.split("=")
     names = dict.fromkeys(one_pn(value) for value in values)
     return [name for name in names if name and name not in groups][:8]
@@ -37,7 +42,9 @@ def one_pn(value: Value) -> str:
     """One XPN repetition as one PN group."""
     if value.raw == NULL:
         return ""
-    family, given, middle, suffix, prefix, degree = (_clean(value.text(n)) for n in range(1, 7))
+    given_parts = value.raw.count(value.delimiters.component) + 1
+    parts = [_clean(value.text(n)) if n <= given_parts else "" for n in range(1, 7)]
+    family, given, middle, suffix, prefix, degree = parts
     parts = [family, given, middle, prefix, " ".join(part for part in (suffix, degree) if part)]
     return "^".join(parts).rstrip("^")
 
@@ -55,5 +62,6 @@ def xpn_from_pn(name: str) -> list[str]:
 
 def _clean(part: str) -> str:
     """Without what would break a PN: delimiters and control characters; at most 64 characters."""
-    text = re.sub(r"[\^=\\\x00-\x1f\x7f]", " ", "" if part == NULL else part)
-    return " ".join(text.split())[:64]
+    if not part or part == NULL:
+        return ""
+    return " ".join(_BREAKING.sub(" ", part).split())[:64]

@@ -14,6 +14,7 @@ from services.match.documents import MATCHES, ORDERS, PATIENTS, OrderDoc, Patien
 from services.match.index import PatientIndex
 from services.match.records import Change, apply, apply_order, changes
 from services.match.rules.decide import Outcome, decide, differs, offer_orders
+from services.match.rules.facts import ORDERS as ORDER_TYPES
 from services.match.rules.facts import OrderFacts, merges, message_time, orders, patient_key, patients
 from services.match.rules.known import identity_of
 from services.match.rules.tokens import NAMING, by_rarity, demographic_tokens, order_tokens, study_tokens
@@ -59,6 +60,8 @@ class Handlers:
 
     async def learn_orders(self, event: Hl7Received) -> None:
         """Every order of the message, one save each."""
+        if tuple(event.message_type.split("^")) not in ORDER_TYPES:
+            return
         message = parse(event.text)
         people = patients(message, self._issuer)
         if not people:
@@ -125,6 +128,8 @@ class Handlers:
             await self._record(record, outcome, cause)
 
     async def _rematch(self, event: Event, tokens: list[str], keys: list[str]) -> None:
+        if await self._documents.count(MATCHES, cap=1) == 0:
+            return
         for key in keys:
             patient = await self._documents.get(PATIENTS, key)
             tokens += patient.tokens if patient is not None else []

@@ -4,6 +4,7 @@ import hashlib
 import logging
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
+from itertools import count
 
 from kit.bus.port import Bus
 from kit.clock import Clock
@@ -11,7 +12,7 @@ from kit.hl7.ack import Verdict, acknowledge, batch
 from kit.hl7.charset import decode
 from kit.hl7.message import Message, NotHl7, parse, split_batch
 from kit.hl7.mllp import Frame
-from kit.ids import derived_id, random_id
+from kit.ids import random_id
 from schemas.match import Hl7Received
 from services.match.rules.intake import take
 
@@ -39,6 +40,8 @@ class Hl7Door:
         self._clock = clock
         self._zone = zone
         self._default_issuer = default_issuer
+        self._run = random_id()[:8]
+        self._answers = count(1)
         self.status = FeedStatus()
 
     async def answer(self, frames: list[Frame]) -> list[str]:
@@ -94,7 +97,9 @@ class Hl7Door:
         return self._acknowledge(message, verdict, now)
 
     def _acknowledge(self, message: Message | None, verdict: Verdict, now: datetime) -> list[str]:
-        answer = acknowledge(message, verdict, now=now, zone=self._zone, control_id=random_id()[:20])
+        answer = acknowledge(
+            message, verdict, now=now, zone=self._zone, control_id=f"{self._run}-{next(self._answers)}"
+        )
         return [] if answer is None else [answer]
 
 
@@ -104,12 +109,12 @@ def _event(message: Message, key: str, text: str, now: datetime) -> Hl7Received:
     feed = f"{header.text(3)}|{header.text(4)}"[:120]
     control_id = message.control_id[:199]
     named = bool(control_id and header.text(7))
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    step = digest if named else random_id()
+    digest = hashlib.sha256(f"{feed}\x1f{text}".encode()).hexdigest()
+    step = digest[:32] if named else random_id()
     return Hl7Received.first(
         time=now,
         key=key,
-        correlation_id=derived_id("hl7", feed, control_id, step),
+        correlation_id=step,
         step=step,
         feed=feed,
         control_id=control_id,

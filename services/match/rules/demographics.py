@@ -1,6 +1,7 @@
 """Birth dates, sex and identifiers, compared. Dates are DICOM DA, possibly without day or month."""
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from rapidfuzz.distance import DamerauLevenshtein
@@ -17,9 +18,10 @@ class Identifier(NamedTuple):
 
 def normal_id(value: str) -> str:
     """As compared: capitals, no blanks. Leading zeros count."""
-    return re.sub(r"\s+", "", value).upper()
+    return "".join(value.split()).upper()
 
 
+@lru_cache(maxsize=1000)
 def normal_issuer(*names: str) -> tuple[str, ...]:
     """The names of one issuer (namespace, universal id), in capitals; empty when it is not known.
 

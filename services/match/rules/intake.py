@@ -5,10 +5,11 @@ from datetime import tzinfo
 
 from kit.hl7.ack import ACCEPTED, Verdict
 from kit.hl7.message import Message
-from services.match.rules.facts import MERGES, ORDERS, merges, orders, patients
+from services.match.rules.facts import MERGES, ORDERS, PatientFacts, merges, orders, patients
 
 _CODES = {code for code, _ in ORDERS}
 _KEPT: dict[str, tuple[int, ...]] = {
+    "MSH": (2, 3, 4, 7, 9, 10, 12),
     "EVN": (1, 2),
     "PID": (3, 5, 7, 8, 9),
     "MRG": (1, 4, 7),
@@ -18,8 +19,7 @@ _KEPT: dict[str, tuple[int, ...]] = {
     "IPC": (1, 2, 3, 4, 5, 6),
     "ZDS": (1,),
 }
-_KEPT_HEADER = (1, 2, 3, 4, 7, 9, 10, 12, 18)
-_REPETITION_BYTES = 4096
+_FIELD_CHARACTERS = 4096
 _MOST_SEGMENTS = 2000
 
 
@@ -34,13 +34,16 @@ class Taken:
 
 def take(message: Message, *, zone: tzinfo, default_issuer: str) -> Taken:
     """AR for what this door is not for, AE for a message of a known type that can't be used."""
-    refused = _refusal(message, default_issuer, zone)
+    people = patients(message, default_issuer)
+    refused = _refusal(message, people, default_issuer, zone)
     if refused is not None:
         return Taken(refused)
-    return Taken(ACCEPTED, patients(message, default_issuer)[0].key, kept_text(message))
+    return Taken(ACCEPTED, people[0].key, kept_text(message))
 
 
-def _refusal(message: Message, default_issuer: str, zone: tzinfo) -> Verdict | None:
+def _refusal(
+    message: Message, people: list[PatientFacts], default_issuer: str, zone: tzinfo
+) -> Verdict | None:
     code, trigger = message.code, message.trigger
     if code != "ADT" and code not in _CODES:
         reason = "Only ADT, ORM, OMI and OMG messages are taken here."
@@ -51,7 +54,7 @@ def _refusal(message: Message, default_issuer: str, zone: tzinfo) -> Verdict | N
         return Verdict("error", 207, "The message has too many segments.")
     if message.first("PID") is None:
         return Verdict("error", 100, "The message has no PID segment.", "PID^1")
-    if not patients(message, default_issuer):
+    if not people:
         return Verdict("error", 101, "PID-3 holds no patient ID.", "PID^1^3")
     if code == "ADT" and trigger in MERGES and not merges(message, default_issuer):
         reason = "The merge names no record to retire, or the surviving record itself."
@@ -65,17 +68,14 @@ def kept_text(message: Message) -> str:
     """The segments and fields that are read later, in the message's own delimiters."""
     lines = []
     for segment in message.segments:
-        if segment.name == "MSH":
-            fields = [value if number in _KEPT_HEADER else "" for number, value in enumerate(segment.fields)]
-            line = segment.delimiters.field.join(["MSH", *fields[2:]])
-        elif segment.name in _KEPT:
-            wanted = _KEPT[segment.name]
-            fields = [
-                value[:_REPETITION_BYTES] if number in wanted else ""
-                for number, value in enumerate(segment.fields[: max(wanted) + 1])
-            ]
-            line = segment.delimiters.field.join([segment.name, *fields[1:]])
-        else:
+        wanted = _KEPT.get(segment.name)
+        if wanted is None:
             continue
-        lines.append(line.rstrip(segment.delimiters.field) if segment.name != "MSH" else line)
+        kept = [""] * (min(wanted[-1], len(segment.fields) - 1) + 1)
+        for number in wanted:
+            if number < len(kept):
+                kept[number] = segment.fields[number][:_FIELD_CHARACTERS]
+        # MSH-1 is the separator itself.
+        rest = kept[2:] if segment.name == "MSH" else kept[1:]
+        lines.append(segment.delimiters.field.join([segment.name, *rest]))
     return "".join(line + "\r" for line in lines)
