@@ -23,7 +23,7 @@ def disc(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
             path.write_bytes(dicom(study, number, StudyTime="120000", StudyID="1", SeriesNumber=1))
             files.add(path)
     files.write(folder / "disc")
-    files._tmpdir.cleanup()
+    files._stage["t"].cleanup()
     root = folder / "disc"
     return {
         path.relative_to(root).as_posix(): path.read_bytes()

@@ -1,0 +1,176 @@
+"""Whatever the bytes, reading an archive ends in entries, ArchiveError or MemberError; nothing else."""
+
+import bz2
+import gzip
+import io
+import lzma
+import random
+import struct
+import tarfile
+import zipfile
+
+import pycdlib
+import pytest
+
+from kit.archives import ArchiveError, MemberError, archive_kind, entries
+from kit.archives.kinds import HEAD
+from kit.archives.parts import window
+from kit.archives.tar import headers
+
+FILES = {"a.txt": b"hello" * 500, "d/b.bin": bytes(range(256)) * 8, "ü.dcm": b"x", "empty": b""}
+
+
+def read_all(data: bytes, *, most: int = 100) -> tuple[dict[str, bytes | str], str]:
+    """Members by name (content, or the code of their error), and the code of the container's error."""
+    kind = archive_kind(data[:HEAD])
+    found: dict[str, bytes | str] = {}
+    if kind is None:
+        return found, "none"
+    try:
+        for entry in entries(kind, io.BytesIO(data), len(data), "x.dcm.gz", most=most):
+            if entry.skipped:
+                found[entry.name] = entry.skipped
+                continue
+            try:
+                with entry.open() as file:
+                    content = file.read(1 << 20)
+                found[entry.name] = content
+            except MemberError as error:
+                found[entry.name] = error.code
+    except ArchiveError as error:
+        return found, error.code
+    return found, ""
+
+
+def make_zip(method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as archive:
+        for name, data in FILES.items():
+            archive.writestr(name, data)
+    return out.getvalue()
+
+
+def make_tar(mode: str = "w", form: int = tarfile.PAX_FORMAT) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode=mode, format=form) as archive:  # type: ignore[call-overload]
+        for name, data in FILES.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+def make_iso() -> bytes:
+    image = pycdlib.PyCdlib()
+    image.new(joliet=3)
+    for number, (name, data) in enumerate(FILES.items()):
+        image.add_fp(io.BytesIO(data), len(data), f"/F{number}.;1", joliet_path="/" + name.replace("/", "_"))
+    out = io.BytesIO()
+    image.write_fp(out)
+    image.close()
+    return out.getvalue()
+
+
+MAKERS = {
+    "zip": make_zip,
+    "stored": lambda: make_zip(zipfile.ZIP_STORED),
+    "bzip2-zip": lambda: make_zip(zipfile.ZIP_BZIP2),
+    "pax": make_tar,
+    "gnu": lambda: make_tar(form=tarfile.GNU_FORMAT),
+    "tgz": lambda: make_tar("w:gz"),
+    "tbz": lambda: make_tar("w:bz2"),
+    "txz": lambda: make_tar("w:xz"),
+}
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_what_was_packed_comes_out(kind: str) -> None:
+    assert read_all(MAKERS[kind]()) == (dict(FILES), "")
+
+
+@pytest.mark.parametrize("kind", [*MAKERS, "iso", "gz", "bz2", "xz"])
+def test_damage_never_surprises(kind: str) -> None:
+    one = {
+        "iso": make_iso,
+        "gz": lambda: gzip.compress(b"x" * 5000),
+        "bz2": lambda: bz2.compress(b"x" * 5000),
+        "xz": lambda: lzma.compress(b"x" * 5000),
+    }
+    good = (MAKERS | one)[kind]()
+    chance = random.Random(kind)
+    for _ in range(150 if kind != "iso" else 60):
+        data = bytearray(good)
+        for _ in range(chance.choice([1, 1, 2, 5, 20])):
+            at = (
+                chance.randrange(len(data))
+                if chance.random() < 0.5
+                else chance.randrange(min(len(data), 3000))
+            )
+            data[at] = chance.choice([0, 0xFF, chance.randrange(256)])
+        if chance.random() < 0.3:
+            data = data[: chance.randrange(1, len(data))]
+        read_all(bytes(data))
+
+
+def test_a_member_may_not_outgrow_its_promise() -> None:
+    data = bytearray(make_zip())
+    at = data.rfind(b"PK\x01\x02", 0, data.rfind(b"d/b.bin"))
+    data[at + 24 : at + 28] = struct.pack("<L", 5)
+    assert read_all(bytes(data))[0]["d/b.bin"] == "member-lies"
+
+
+def test_directory_entries_beyond_the_limit() -> None:
+    assert read_all(make_zip(), most=2)[1] == "archive-too-many"
+    assert read_all(make_tar(), most=2)[1] == "archive-too-many"
+
+
+def test_a_zip_behind_other_bytes() -> None:
+    data = b"junk" * 100 + make_zip()
+    found = dict.fromkeys(FILES)
+    assert [entry.name for entry in entries("zip", io.BytesIO(data), len(data), "", most=10)] == list(found)
+
+
+def test_zip64_sizes_are_believed_only_with_their_record() -> None:
+    data = bytearray(make_zip(zipfile.ZIP_STORED))
+    at = data.rfind(b"PK\x01\x02")
+    data[at + 20 : at + 24] = b"\xff" * 4
+    assert read_all(bytes(data))[1] == "archive-damaged"
+
+
+def test_a_huge_extended_header_is_not_read() -> None:
+    info = tarfile.TarInfo("x")
+    info.type = tarfile.XHDTYPE
+    info.size = 1 << 40
+    with pytest.raises(ArchiveError):
+        list(headers(io.BytesIO(info.tobuf(tarfile.GNU_FORMAT) + bytes(1024))))
+
+
+def test_links_devices_and_sparse_files_are_no_files() -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for kind in (
+            tarfile.SYMTYPE,
+            tarfile.LNKTYPE,
+            tarfile.CHRTYPE,
+            tarfile.FIFOTYPE,
+            tarfile.GNUTYPE_SPARSE,
+        ):
+            info = tarfile.TarInfo(f"n{kind!r}")
+            info.type = kind
+            archive.addfile(info)
+    assert sorted(value for value in read_all(out.getvalue())[0].values()) == [
+        "device",
+        "device",
+        "link",
+        "link",
+        "sparse",
+    ]
+
+
+def test_a_window_reads_its_ranges_alone() -> None:
+    file = io.BytesIO(b"0123456789")
+    with window(file, [(2, 3), (8, 2)]) as part:
+        assert part.read() == b"23489"
+        part.seek(-2, io.SEEK_END)
+        assert part.read() == b"89"
+    assert not file.closed
