@@ -37,10 +37,16 @@ def decide(study: StudyIdentity, patients: Sequence[LocalPatient]) -> Outcome:
     fits = sorted((fit(study, patient) for patient in patients), key=lambda f: (-f.score, f.patient.key))
     candidates = _candidates(fits)
     decided = [(rule, found) for rule, finder in _RULES.items() if (found := finder(study, fits)) is not None]
-    if not decided or len({found.patient.key for _, found in decided}) > 1:
+    named = {found.patient.key for _, found in decided} | {f.patient.key for f in fits if _ordered(f)}
+    if not decided or len(named) > 1:
         return Outcome(candidates=candidates)
     rule, found = decided[0]
     return Outcome(rule, _candidate(found, _one_order(found)), candidates)
+
+
+def _ordered(one: Fit) -> bool:
+    """The study names an order of just such a person: it must be the one that is chosen."""
+    return bool(one.orders) and one.fields.get("birth_date") == 1.0 and one.fields.get("name", 0.0) >= _NEAR
 
 
 def offer_orders(
@@ -79,14 +85,7 @@ def _by_id(study: StudyIdentity, fits: Sequence[Fit]) -> Fit | None:
 
 
 def _by_order(study: StudyIdentity, fits: Sequence[Fit], field: str) -> Fit | None:
-    holders = [
-        f
-        for f in fits
-        if f.fields.get(field) == 1.0
-        and not f.contradictions
-        and f.fields.get("birth_date") == 1.0
-        and f.fields.get("name", 0.0) >= _NEAR
-    ]
+    holders = [f for f in fits if f.fields.get(field) == 1.0 and not f.contradictions and _ordered(f)]
     return holders[0] if len(holders) == 1 else None
 
 

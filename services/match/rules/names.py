@@ -58,6 +58,7 @@ def _letters(text: str) -> str:
 class Name:
     """One group of a PN. Every component is the tuple of its forms, the plainest first.
 
+    `place` is 0 alphabetic, 1 ideographic, 2 phonetic.
     `guessed`: the source did not say which word is the family name, so it is never exact.
     """
 
@@ -66,6 +67,7 @@ class Name:
     middle: tuple[str, ...] = ()
     suffix: tuple[str, ...] = ()
     guessed: bool = False
+    place: int = 0
 
     @property
     def whole(self) -> bool:
@@ -82,7 +84,7 @@ class Name:
 def groups(name: str) -> tuple[Name, ...]:
     """The groups of a PN that hold anything."""
     found = []
-    for group in name.split("=")[:3]:
+    for place, group in enumerate(name.split("=")[:3]):
         parts = (group.split("^") + [""] * 5)[:5]
         guessed = False
         if not any(parts[1:]) and "," in parts[0]:
@@ -95,15 +97,18 @@ def groups(name: str) -> tuple[Name, ...]:
             guessed = True
         family, given, middle, _, suffix = (forms(part) for part in parts)
         if family or given:
-            found.append(Name(family, given, middle, suffix, guessed))
+            found.append(Name(family, given, middle, suffix, guessed, place))
     return tuple(found)
 
 
 def same(one: str, other: str) -> bool:
-    """The same name: family and given equal in some spelling and no other component against it,
-    in one group, and no group of the two that contradicts."""
-    exact = any(_same_group(a, b) for a in groups(one) for b in groups(other))
-    return exact and similarity(one, other) >= CONTRADICTS
+    """The same name: family and given equal in some spelling and no other component against it, in
+    the alphabetic and the ideographic group where both have it, else in any two groups."""
+    pairs = [(a, b) for a in groups(one) for b in groups(other)]
+    alike = [(a, b) for a, b in pairs if a.place == b.place < 2]
+    if alike:
+        return all(_same_group(a, b) for a, b in alike)
+    return any(_same_group(a, b) for a, b in pairs)
 
 
 def _same_group(one: Name, other: Name) -> bool:
