@@ -86,6 +86,11 @@ _FINDINGS: dict[str, tuple[_Severity, _Action, str]] = {
         "kept",
         "The single images of this file can't be told apart; it was kept as it is.",
     ),
+    "pixel-data-missing": (
+        "warning",
+        "kept",
+        "The file announces an image and holds none. Copy it again from the source.",
+    ),
     "pixel-data-short": (
         "warning",
         "kept",
@@ -93,7 +98,7 @@ _FINDINGS: dict[str, tuple[_Severity, _Action, str]] = {
     ),
 }
 
-NEEDS_PERSON = frozenset({"preamble-executable", "uid-invalid"})
+NEEDS_PERSON = frozenset({"preamble-executable", "uid-invalid", "pixel-data-missing", "pixel-data-short"})
 """Codes that bar automatic approval."""
 
 

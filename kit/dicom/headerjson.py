@@ -69,7 +69,8 @@ def _names(data: bytes, text: Text) -> list[Any]:
     value = text.decode(data).strip(" \0")
     if not value:
         return []
-    return [person_name(part) for part in value.split("\\")]
+    names = [person_name(part) for part in value.split("\\")]
+    return names if any(names) else []
 
 
 def _number(text: str) -> float | str | None:

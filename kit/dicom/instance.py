@@ -172,6 +172,8 @@ class _Reading:
         elements = self._without_strays(elements)
         header = model.dataset(elements)
         geometry = Geometry.of(header)
+        if pixels is None and geometry.bits(0):
+            self.note("pixel-data-missing")
         if pixels is not None and encapsulated == (syntax in NATIVE):
             length = pixels[4] - pixels[3]
             if encapsulated or not 0 <= length - geometry.bytes <= 1:
