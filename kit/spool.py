@@ -9,6 +9,7 @@ process: a folder has one owner, and `recover` runs before the first `open`.
 
 import asyncio
 import errno
+import logging
 import os
 import shutil
 import tarfile
@@ -30,6 +31,8 @@ _RECHECK = 64 << 20
 _MAX_NAME = 1024
 _OCTAL_LIMIT = 8**11
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+
+_log = logging.getLogger(__name__)
 
 Chunk = bytes | bytearray | memoryview
 R = TypeVar("R")
@@ -99,23 +102,29 @@ class Spool:
             raise (no_space() if error.errno in _FULL else error) from error
         return SpoolFile(self, spool_id, tar, fd, owner, [])
 
-    async def recover(self) -> list["SpoolFile"]:
+    async def recover(self, kind: str | None = None) -> list["SpoolFile"]:
         """What an earlier process left behind, each cut to its whole members, ready to be sealed.
 
-        One whose tar is gone (adopted by the object store already) has `adopted` True.
+        One whose tar is gone (adopted by the object store already) has `adopted` True. With a
+        `kind`, only files whose owner record has this kind are read; the others come closed and
+        without members, to be forgotten.
         """
-        return await asyncio.to_thread(self._recover)
+        return await asyncio.to_thread(self._recover, kind)
 
-    def _recover(self) -> list["SpoolFile"]:
+    def _recover(self, kind: str | None) -> list["SpoolFile"]:
         if not self._folder.exists():
             return []
         for partial in self._folder.glob("*.tmp"):
             partial.unlink()
         found = []
         for side in sorted(self._folder.glob("*.json")):
-            owner = orjson.loads(side.read_bytes())
+            try:
+                owner = dict(orjson.loads(side.read_bytes()))
+            except ValueError:
+                _log.error("a file of the spool has no readable owner; it is left there for the operator")
+                continue
             tar = side.with_suffix(".tar")
-            if not tar.exists():
+            if not tar.exists() or (kind is not None and owner.get("kind") != kind):
                 found.append(SpoolFile(self, side.stem, tar, -1, owner, []))
                 continue
             fd = os.open(tar, os.O_RDWR | os.O_CLOEXEC)

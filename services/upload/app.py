@@ -9,6 +9,7 @@ from services.upload import api, send, stow, tus
 from services.upload.body import Failures, body_route
 from services.upload.documents import SUBMISSIONS, UPLOADS, SubmissionDoc
 from services.upload.scp import build_door
+from services.upload.sessions import KIND as SESSION
 from services.upload.sessions import Sessions
 from services.upload.settings import UploadSettings
 from services.upload.submissions import Submissions
@@ -57,7 +58,7 @@ def build(kit: Kit, settings: UploadSettings) -> Service:
 
     async def recover() -> None:
         """Before any door opens: what a crash left in the spool is finished or thrown away."""
-        recovered = await spool.recover()
+        recovered = await spool.recover(SESSION)
         await sending.recover(recovered)
         await sessions.start(recovered)
 

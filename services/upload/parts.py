@@ -1,7 +1,7 @@
 """A stream of bytes into objects of at most 8 MiB each, reading and writing at the same time.
 
-The event loop gathers chunks while a thread writes, hashes and syncs what came before. At most
-4 MiB wait in memory for each upload.
+The event loop gathers chunks while a thread writes, hashes and syncs what came before. How much
+may wait in memory for the thread is the caller's to say: it knows how many uploads run at once.
 """
 
 import asyncio
@@ -14,7 +14,6 @@ from typing import Protocol
 from kit.objects.port import Objects, ObjectWriter
 
 _BLOCK = 1 << 20
-_BACKLOG = 4 << 20
 
 Chunk = bytes | memoryview
 
@@ -64,7 +63,10 @@ class PartWriter:
         part_bytes: int,
         done: Callable[[int, int], Awaitable[None]],
         digest: Digest | None = None,
+        backlog: Callable[[], int] = lambda: 4 << 20,
     ) -> None:
+        """`backlog()`: bytes that may wait while the thread is busy."""
+        self._backlog = backlog
         self._objects = objects
         self._key_of = key_of
         self._number = first
@@ -87,7 +89,8 @@ class PartWriter:
             await self._start(ends_part=True)
         if len(view):
             self._gather(view)
-        if self._block_size >= _BACKLOG or (self._block_size >= _BLOCK and not self._busy()):
+        backlog = self._backlog()
+        if self._block_size >= (backlog if self._busy() else min(_BLOCK, backlog)):
             await self._start(ends_part=False)
 
     def _gather(self, chunk: Chunk) -> None:

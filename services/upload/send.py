@@ -182,7 +182,7 @@ class Sending:
     async def recover(self, recovered: list[SpoolFile]) -> None:
         """After a crash: what was registered is forgotten here, everything else is thrown away."""
         for file in recovered:
-            if file.owner["kind"] != KIND:
+            if file.owner.get("kind") != KIND:
                 continue
             submission_id = file.owner["submission_id"]
             submission = await self._submissions.find(submission_id)

@@ -189,7 +189,7 @@ class Sessions:
     async def start(self, recovered: list[SpoolFile]) -> None:
         """Finish the batches that an earlier process left, then watch for silence."""
         for file in recovered:
-            if file.owner["kind"] == KIND:
+            if file.owner.get("kind") == KIND:
                 self.finish(file)
         self._ticker = asyncio.create_task(self._watch(), name="spool-silence")
 

@@ -3,7 +3,7 @@
 import asyncio
 import hmac
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -26,6 +26,8 @@ from services.upload.submissions import LOOKS_EVERY_S, Batch, Submissions
 
 _MOST_PARTS = 10_000
 _REST_WORTH_KEEPING = 64 << 10
+_BACKLOG, _LEAST_BACKLOG, _ALL_BACKLOGS = 4 << 20, 256 << 10, 32 << 20
+"""Bytes that wait in memory: for one upload alone, for one of very many, for all together."""
 _TAKE_OVER_AFTER_S = 3.0
 _TAKE_OVER_WAIT_S = 10.0
 _FINISH_AFTER = timedelta(seconds=30)
@@ -79,6 +81,7 @@ class Uploads:
         if submission.account_id != principal.account.id:
             raise NotFound("no-submission", "There is no such submission. Check its id.")
         rules.check_batch(submission, ranges, length, self._settings)
+        await self._replace_abandoned(submission_id, ranges)
         most = self._settings.max_open_uploads
         if (
             await self._documents.count(UPLOADS, {"submission_id": submission_id, "state": "open"}, cap=most)
@@ -104,6 +107,19 @@ class Uploads:
         if self._settings.upload_expires_s < LOOKS_EVERY_S:
             self._wake()
         return upload
+
+    async def _replace_abandoned(self, submission_id: str, ranges: ordinals.Ranges) -> None:
+        """A sender whose creating request broke off never learned the upload's address: when it
+        announces the same files again, what it began before makes way."""
+        page = await self._documents.find(
+            UPLOADS, {"submission_id": submission_id, "state": "open"}, limit=self._settings.max_open_uploads
+        )
+        silence = timedelta(seconds=0 if self._exclusive else self._settings.body_timeout_s)
+        for upload in page.items:
+            idle = upload.id not in self._transfers and upload.active_at + silence <= self._clock()
+            if upload.ordinals == ranges and idle:
+                with suppress(VersionConflict):
+                    await self._remove(upload)
 
     async def get(self, principal: Principal, upload_id: str) -> UploadDoc:
         """Raises NotFound (also for somebody else's), Gone when it expired."""
@@ -184,6 +200,7 @@ class Uploads:
             self._settings.part_bytes,
             keep,
             digest,
+            lambda: min(_BACKLOG, max(_LEAST_BACKLOG, _ALL_BACKLOGS // len(self._transfers))),
         )
         left = upload.length - upload.offset
         try:

@@ -387,3 +387,15 @@ async def test_failures_are_slowed_down(accounts):
         assert answer.headers["retry-after"]
         other = await upload.client.get("/api/submissions", headers={"authorization": f"Bearer {OTHER}"})
         assert other.status_code == 200
+
+
+async def test_creating_again_replaces_what_broke_off(upload: Running):
+    submission_id = await opened(upload)
+    batch = tar_of({"0/x": b"x" * 300_000})
+    first = await created(upload, submission_id, "0", len(batch))
+    await patched(upload, first, 0, batch[:200_000])
+    second = await created(upload, submission_id, "0", len(batch))
+    assert (await upload.client.head(first, headers=TUS)).status_code == 404
+    assert list(upload.kit.objects.list("incoming/")) == []
+    assert (await patched(upload, second, 0, batch)).status_code == 204
+    assert (await upload.client.post(f"/api/submissions/{submission_id}/close")).status_code == 200

@@ -177,3 +177,21 @@ def test_no_tar_has_no_members(tmp_path: Path, content: bytes):
     path.write_bytes(content)
     with path.open("rb") as file:
         assert list(whole_members(file)) == []
+
+
+async def test_an_unreadable_owner_record_hinders_nobody(tmp_path: Path):
+    spool = Spool(tmp_path)
+    good = await spool.open({"kind": "session"})
+    await good.append("0/a", pieces(b"a"))
+    await good.release()
+    other = await spool.open({"kind": "request"})
+    await other.release()
+    bad = await spool.open({})
+    await bad.release()
+    bad.path.with_suffix(".json").write_bytes(b"{")
+    found = {file.id: file for file in await Spool(tmp_path).recover("session")}
+    assert found.keys() == {good.id, other.id}
+    assert [member.name for member in found[good.id].members] == ["0/a"]
+    await found[other.id].forget()
+    assert bad.path.exists()
+    assert not other.path.exists()
