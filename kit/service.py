@@ -3,16 +3,18 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict
 
 from kit.bus.port import Bus
 from kit.clock import Clock
 from kit.documents.port import Documents
-from kit.errors import Unauthorized
+from kit.errors import Forbidden, Unauthorized
 from kit.identity import Identity, Principal
 from kit.objects.port import Objects
+from kit.sessions import COOKIE
 from kit.workers import Workers
 
 
@@ -26,6 +28,11 @@ class Site(BaseModel):
     default_issuer: str = ""
     """Issuer of patient ID of the hospital itself."""
     ae_title: str = "ANTEROOM"
+    hosts: tuple[str, ...] = ()
+    """Further names under which browsers reach this server, besides that of `url` and loopback."""
+
+
+ErrorPage = Callable[[Request, int, str, str], Awaitable[Response | None]]
 
 
 @dataclass(frozen=True)
@@ -59,15 +66,54 @@ class Service:
     """Called in order at shutdown: doors first (stop taking), then tasks."""
     checks: dict[str, Callable[[], Awaitable[str | None]]] = field(default_factory=dict)
     """Named readiness checks of neighbours and doors: None is well, else what is wrong and what to do."""
+    error_page: ErrorPage | None = None
+    """Says the same as the error answer, for a person: (request, status, code, sentence). At most one
+    service has it; None back: the plain answer will do."""
 
 
 async def principal(request: Request) -> Principal:
-    """FastAPI dependency: the bearer token's account. Raises Unauthorized."""
-    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not secret:
-        raise Unauthorized("no-token", "Send your API token in the header Authorization: Bearer …")
-    identity: Identity = request.app.state.identity
-    return await identity.by_token(secret.strip())
+    """FastAPI dependency: the account of the bearer token, else whoever the session cookie belongs to.
 
+    With a cookie, methods that change something must come from our own pages. Raises Unauthorized,
+    and Forbidden for a foreign page.
+    """
+    identity: Identity = request.app.state.identity
+    if "authorization" in request.headers:
+        scheme, _, secret = request.headers["authorization"].partition(" ")
+        if scheme.lower() == "bearer" and secret:
+            return await identity.by_token(secret.strip())
+    found = await visitor(request)
+    if found is None:
+        raise Unauthorized(
+            "no-token", "Sign in first, or send your API token in the header Authorization: Bearer …"
+        )
+    return found
+
+
+async def visitor(request: Request) -> Principal | None:
+    """Whose session cookie came along; None when nobody is signed in. Raises Forbidden like principal()."""
+    secret = request.cookies.get(COOKIE, "")
+    if not 20 <= len(secret) <= 200:
+        return None
+    identity: Identity = request.app.state.identity
+    found = await identity.by_session(secret)
+    if found is not None and request.method not in _SAFE:
+        require_same_origin(request)
+    return found
+
+
+def require_same_origin(request: Request) -> None:
+    """Raises Forbidden unless the browser says that one of our own pages sent this request."""
+    site = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin")
+    ours = {request.url.netloc, urlsplit(request.app.state.site.url).netloc}
+    if site == "same-origin" or (site is None and origin is not None and urlsplit(origin).netloc in ours):
+        return
+    raise Forbidden(
+        "cross-site", "This request did not come from a page of this server. Open the page again and retry."
+    )
+
+
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 Caller = Depends(principal)

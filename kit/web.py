@@ -10,7 +10,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
 from kit.errors import Refused, TransientError, VersionConflict
-from kit.service import Kit, Service
+from kit.guard import Guard
+from kit.service import ErrorPage, Kit, Service
 
 _log = logging.getLogger(__name__)
 
@@ -20,6 +21,8 @@ def build_app(
 ) -> FastAPI:
     app = FastAPI(title="Anteroom", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.state.identity = kit.identity
+    app.state.site = kit.site
+    app.state.error_page = next((s.error_page for s in services if s.error_page is not None), None)
     for service in services:
         for router in service.routers:
             app.include_router(router)
@@ -30,6 +33,7 @@ def build_app(
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _defect)
     _add_health(app, services, refresh_metrics)
+    app.add_middleware(Guard, site=kit.site)
     return app
 
 
@@ -39,46 +43,55 @@ def answer(status: int, code: str, error: str, **more: object) -> JSONResponse:
     return JSONResponse({"code": code, "error": error, **more}, status_code=status)
 
 
-async def _refused(_: Request, error: Exception) -> Response:
+async def _told(request: Request, status: int, code: str, error: str) -> Response:
+    """The error as a page where somebody looks at a page, else as the one form of answer."""
+    page: ErrorPage | None = request.app.state.error_page
+    if page is not None and (shown := await page(request, status, code, error)) is not None:
+        return shown
+    return answer(status, code, error)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
-    response = answer(error.status, error.code, error.text)
-    if error.status == 401:
+    response = await _told(request, error.status, error.code, error.text)
+    if error.status == 401 and response.status_code == 401:
         response.headers["www-authenticate"] = "Bearer"
     return response
 
 
 async def _busy(request: Request, error: Exception) -> Response:
     _log.warning("%s %s could not be served: %s", request.method, _route(request), error)
-    response = answer(503, "busy", "This can't be done at the moment. Please try again in a minute.")
+    text = "This can't be done at the moment. Please try again in a minute."
+    response = await _told(request, 503, "busy", text)
     response.headers["retry-after"] = "10"
     return response
 
 
-async def _conflict(_: Request, __: Exception) -> Response:
-    return answer(
-        409, "changed-meanwhile", "Somebody else changed this at the same time. Look again and retry."
-    )
+async def _conflict(request: Request, __: Exception) -> Response:
+    text = "Somebody else changed this at the same time. Look again and retry."
+    return await _told(request, 409, "changed-meanwhile", text)
 
 
-async def _invalid(_: Request, error: Exception) -> Response:
+async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     places = sorted({".".join(str(part) for part in item["loc"][1:]) or "body" for item in error.errors()})
-    return answer(
-        422, "invalid", f"These fields are missing or not in the expected form: {', '.join(places)}."
-    )
+    text = f"These fields are missing or not in the expected form: {', '.join(places)}."
+    return await _told(request, 422, "invalid", text)
 
 
-async def _http(_: Request, error: Exception) -> Response:
+async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     texts = {404: "There is nothing at this address.", 405: "This address does not take that method."}
-    response = answer(error.status_code, "http", texts.get(error.status_code, str(error.detail)))
+    text = texts.get(error.status_code, str(error.detail))
+    response = await _told(request, error.status_code, "http", text)
     response.headers.update(error.headers or {})
     return response
 
 
 async def _defect(request: Request, error: Exception) -> Response:
     _log.error("%s %s met a defect", request.method, _route(request), exc_info=error)
-    return answer(500, "internal", "Something went wrong here. It has been logged; please try again.")
+    text = "Something went wrong here. It has been logged; please try again."
+    return await _told(request, 500, "internal", text)
 
 
 def _route(request: Request) -> str:

@@ -35,11 +35,15 @@ class Tally(Shape):
 
 
 class Person(Shape):
-    """Somebody to tell. `name` is a staff or clinic name, never a patient's."""
+    """Somebody to tell. `name` is a staff or clinic name, never a patient's.
+
+    `account_id` or `department` give the right to see what is addressed so."""
 
     name: str = ""
     email: str | None = None
     phone: str | None = Field(default=None, description="E.164, such as +4315550100")
+    account_id: str = ""
+    department: str = ""
 
 
 class Sender(Shape):

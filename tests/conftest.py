@@ -22,7 +22,7 @@ pytest_plugins = [
 @pytest.fixture
 async def kit_env(tmp_path: Path) -> AsyncIterator[Kit]:
     """A Kit on a fresh data folder. Subscribe (app.build), then `await kit_env.bus.start()`."""
-    embedded = open_embedded(tmp_path / "data", Site(default_issuer="HOSPITAL", zone="Europe/Vienna"))
+    embedded = open_embedded(tmp_path / "data", Site(default_issuer="HOSPITAL", zone="Europe/Vienna", hosts=("here", "test")))
     yield embedded.kit
     await embedded.close()
 

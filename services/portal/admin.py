@@ -28,6 +28,8 @@ class AccountFields(BaseModel):
     phone: str | None = None
     language: str = Field(default="en", max_length=10)
     roles: list[Role] = Field(default_factory=list)
+    groups: list[str] = Field(default_factory=list, max_length=50, description="ids of groups")
+    departments: list[str] = Field(default_factory=list, max_length=50)
     ae_titles: list[str] = Field(default_factory=list, max_length=50)
     addresses: list[str] = Field(default_factory=list, max_length=50)
     certificates: list[str] = Field(default_factory=list, max_length=50)

@@ -4,7 +4,8 @@ from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from kit.documents.port import HasPrefix, Scalar
+from kit.access import is_physician, sees_all, visible
+from kit.documents.port import HasPrefix, In, Scalar
 from kit.errors import Refused
 from kit.identity import Principal, Role
 from kit.service import Caller, Kit
@@ -12,7 +13,6 @@ from schemas.shapes import Decision
 from services.portal.audit import Views
 from services.portal.decisions import decide_by_person, visible_case
 from services.portal.models import CASES, Case
-from services.portal.rules.access import is_staff
 from services.portal.rules.decide import Request, StaleView
 from services.portal.rules.search import found, words
 from services.portal.rules.state import State
@@ -50,17 +50,16 @@ def routes(kit: Kit, page_limit: int) -> APIRouter:
         cursor: str | None = Query(default=None, max_length=500),
         who: Principal = Caller,
     ) -> Studies:
-        """Newest first. A sender's own account sees its own studies, staff see all."""
-        if not is_staff(who):
+        """Newest first: those the caller may see."""
+        if not sees_all(who) and who.kind != "share" and not who.may(Role.VIEW):
             who.require(Role.SEND)
-            sender = who.account.id
-        return await _list(kit, state, q, sender, min(limit, page_limit), cursor)
+        return await _list(kit, who, state, q, sender, min(limit, page_limit), cursor)
 
     @router.get("/studies/{study_id}")
     async def study(study_id: str, who: Principal = Caller) -> StudyDetail:
         case, found_study = await visible_case(kit.documents, who, study_id)
         await views.seen(who, case.id, kit.clock())
-        return detail(case, found_study, staff=is_staff(who))
+        return detail(case, found_study, staff=is_physician(who))
 
     @router.post("/studies/{study_id}/decision", response_model=Decided)
     async def decision(study_id: str, request: Request, who: Principal = Caller) -> Decided | JSONResponse:
@@ -77,10 +76,12 @@ def routes(kit: Kit, page_limit: int) -> APIRouter:
 
 
 async def _list(
-    kit: Kit, state: State | None, q: str, sender: str, limit: int, cursor: str | None
+    kit: Kit, who: Principal, state: State | None, q: str, sender: str, limit: int, cursor: str | None
 ) -> Studies:
     """A page may hold fewer than `limit` when a search of several words sifts much; its cursor goes on."""
-    where: dict[str, Scalar | HasPrefix] = {}
+    where: dict[str, Scalar | HasPrefix | In] = {}
+    if not sees_all(who):
+        where["id"] = In((await visible(kit.documents, who)).ids)
     if state is not None:
         where["state"] = state.value
     if sender:

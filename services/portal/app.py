@@ -6,8 +6,9 @@ from kit.service import Kit, Service
 from schemas.forward import ForwardFailed, StudyForwarded
 from schemas.match import StudyMatched, StudyUnmatched
 from schemas.portal import StudyDecided
+from schemas.upload import SubmissionOpened
 from schemas.validate import StudyArrived, StudyUpdated, SubmissionValidated
-from services.portal import admin, api, audit, handlers
+from services.portal import admin, api, audience, audit, handlers
 from services.portal.settings import PortalSettings
 
 GROUP = "portal"
@@ -24,5 +25,8 @@ def build(kit: Kit, settings: PortalSettings) -> Service:
     kit.bus.subscribe(SubmissionValidated, GROUP, validated)
     kit.bus.subscribe(StudyForwarded, GROUP, partial(handlers.study_forwarded, kit))
     kit.bus.subscribe(ForwardFailed, GROUP, partial(handlers.forward_failed, kit))
+    kit.bus.subscribe(SubmissionOpened, "portal-audience", partial(audience.submission_opened, kit))
+    kit.bus.subscribe(StudyArrived, "portal-audience", partial(audience.study_changed, kit))
+    kit.bus.subscribe(StudyUpdated, "portal-audience", partial(audience.study_changed, kit))
     kit.bus.subscribe(StudyDecided, "portal-audit", partial(audit.decided, kit))
     return Service("portal", routers=[api.routes(kit, settings.page_limit), admin.routes(kit)])

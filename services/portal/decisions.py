@@ -1,5 +1,6 @@
 """A person decides: one atomic save of the case with the event."""
 
+from kit.access import require_view
 from kit.documents.port import Documents
 from kit.errors import NotFound, TransientError, VersionConflict
 from kit.identity import Principal
@@ -8,7 +9,6 @@ from schemas.portal import StudyDecided
 from schemas.shapes import DecidedBy, Decision, Study
 from services.portal.handlers import destination_names
 from services.portal.models import CASES, Case, Verdict
-from services.portal.rules.access import may_see
 from services.portal.rules.decide import Request, decide, digest
 from services.portal.rules.state import last, refresh, seen, take_verdict
 
@@ -18,8 +18,9 @@ _TRIES = 20
 async def visible_case(documents: Documents, who: Principal, study_id: str) -> tuple[Case, Study]:
     """Raises NotFound, with the same words for what is not there and for what is not theirs to see."""
     case = await documents.get(CASES, study_id) if len(study_id) <= 64 else None
-    if case is None or case.study is None or not may_see(who, case):
+    if case is None or case.study is None:
         raise NotFound("no-study", "There is no such study, or it is not yours to see.")
+    await require_view(documents, who, case.study)
     return case, case.study
 
 

@@ -1,0 +1,106 @@
+"""Keeps the audiences: who may see which study (kit.access), out of what submissions say.
+
+A submission's recipients and the study it brought travel on topics without an order among each
+other. Each handler saves its own document first and then reads the other's, so whichever comes
+last completes the audience.
+"""
+
+from collections.abc import Callable
+
+from pydantic import Field
+
+from kit.access import AUDIENCES, Audience, account_key, keys_for, submission_key
+from kit.documents.port import Collection, Doc, Documents, Has
+from kit.errors import TransientError, VersionConflict
+from kit.service import Kit
+from schemas.shapes import Person, Study
+from schemas.upload import SubmissionOpened
+from schemas.validate import StudyArrived, StudyUpdated
+
+_TRIES = 50
+
+
+class Addressed(Doc):
+    """Whom one submission is for. `id` is the submission's."""
+
+    sender_id: str
+    recipients: list[Person] = Field(default_factory=list)
+
+
+ADDRESSED = Collection("addressed", Addressed)
+
+
+async def submission_opened(kit: Kit, event: SubmissionOpened) -> None:
+    documents = kit.documents
+    known = await documents.get(ADDRESSED, event.submission_id)
+    if known is None:
+        fresh = Addressed(
+            id=event.submission_id, sender_id=event.sender.id, recipients=list(event.recipients)
+        )
+        await documents.insert_many(ADDRESSED, [fresh])
+    cursor = None
+    while True:
+        page = await documents.find(
+            AUDIENCES, {"keys": Has(submission_key(event.submission_id))}, cursor=cursor
+        )
+        for audience in page.items:
+            await _bring(documents, audience.id, None)
+        cursor = page.cursor
+        if cursor is None:
+            return
+
+
+async def study_changed(kit: Kit, event: StudyArrived | StudyUpdated) -> None:
+    study = event.study
+    await _bring(kit.documents, study.id, study)
+
+
+async def share_with(documents: Documents, study_id: str, people: list[Person]) -> None:
+    """Let these people (account_id or department) see the study too."""
+
+    def add(audience: Audience) -> None:
+        audience.shared = list(dict.fromkeys([*audience.shared, *people]))
+
+    await _bring(documents, study_id, None, add)
+
+
+async def unshare_with(documents: Documents, study_id: str, people: list[Person]) -> None:
+    def drop(audience: Audience) -> None:
+        audience.shared = [person for person in audience.shared if person not in people]
+
+    await _bring(documents, study_id, None, drop)
+
+
+async def _bring(
+    documents: Documents,
+    study_id: str,
+    study: Study | None,
+    edit: Callable[[Audience], None] | None = None,
+) -> None:
+    """Bring one audience to what study, submissions and sharing say now; saves only what differs."""
+    for _ in range(_TRIES):
+        audience = await documents.get(AUDIENCES, study_id) or Audience(id=study_id)
+        before = audience.model_copy(deep=True)
+        if study is not None:
+            audience.arrived_at = study.arrived_at
+            audience.submissions = list(dict.fromkeys([*audience.submissions, *study.submissions]))
+            audience.senders = list(dict.fromkeys([*audience.senders, study.sender.id]))
+        if edit is not None:
+            edit(audience)
+        found = [await documents.get(ADDRESSED, submission) for submission in audience.submissions]
+        addressed = [one for one in found if one is not None]
+        audience.recipients = list(dict.fromkeys(person for one in addressed for person in one.recipients))
+        audience.senders = list(dict.fromkeys([*audience.senders, *(one.sender_id for one in addressed)]))
+        audience.keys = [
+            *(account_key(sender) for sender in audience.senders),
+            *keys_for([*audience.recipients, *audience.shared]),
+            *(submission_key(submission) for submission in audience.submissions),
+        ]
+        if audience == before:
+            return
+        try:
+            await documents.save(AUDIENCES, audience)
+        except VersionConflict:
+            continue
+        return
+    raise TransientError("an audience is being changed by many at once")
