@@ -63,12 +63,14 @@ class _Plain(io.RawIOBase):
         self._make = _MAKERS[compression]
         self._decompressor = self._make()
         self._pending = b""
-        self._started = False
+        self._broken = False
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
+        if self._broken:
+            raise MemberError("member-damaged")
         while True:
             if self._decompressor.eof and not self._next_stream():
                 return 0
@@ -77,14 +79,19 @@ class _Plain(io.RawIOBase):
                 data = self._pending or self._file.read(_INPUT)
                 self._pending = b""
                 if not data:
-                    raise MemberError("member-damaged")
+                    raise self._damage()
             try:
                 plain = self._decompressor.decompress(data, len(buffer))
             except (zlib.error, lzma.LZMAError, OSError, ValueError, EOFError, MemoryError) as error:
-                raise MemberError("member-damaged") from error
+                raise self._damage() from error
             if plain:
                 buffer[: len(plain)] = plain
                 return len(plain)
+
+    def _damage(self) -> MemberError:
+        """A decompressor that failed must not be asked again."""
+        self._broken = True
+        return MemberError("member-damaged")
 
     def _next_stream(self) -> bool:
         """Padding of zeros, or anything that is no further stream, ends the file."""

@@ -5,6 +5,7 @@ File contents are read as ranges of the image itself.
 
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, BinaryIO, cast
 
 from kit.archives.entry import ArchiveError, Entry, MemberError
@@ -25,23 +26,13 @@ def entries(file: BinaryIO, size: int, *, most: int) -> Iterator[Entry]:
     image = PyCdlib()
     try:
         image.open_fp(file)
-    except PyCdlibException as error:
-        raise ArchiveError("archive-damaged") from error
-    except (
-        ValueError,
-        KeyError,
-        IndexError,
-        OverflowError,
-        RecursionError,
-        OSError,
-        AttributeError,
-    ) as error:
-        # What pycdlib lets through on images that lie about their structures.
-        raise ArchiveError("archive-damaged") from error
-    try:
         yield from _walk(image, file, size, most)
+    except (PyCdlibException, *_LEAKED) as error:
+        raise ArchiveError("archive-damaged") from error
     finally:
-        image.close()
+        with suppress(PyCdlibException):
+            # It was never opened when its reading failed.
+            image.close()
 
 
 def _walk(image: Any, file: BinaryIO, size: int, most: int) -> Iterator[Entry]:
