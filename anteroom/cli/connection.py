@@ -58,7 +58,10 @@ def with_options(command: Command) -> Command:
                 "--token", envvar="ANTEROOM_TOKEN", metavar="SECRET", help="API token; better by file."
             ),
             click.option(
-                "--token-file", type=click.Path(path_type=Path), help="File that holds the API token."
+                "--token-file",
+                envvar="ANTEROOM_TOKEN_FILE",
+                type=click.Path(path_type=Path),
+                help="File that holds the API token.",
             ),
             click.option(
                 "--data",
@@ -68,7 +71,10 @@ def with_options(command: Command) -> Command:
                 help="Data folder of a server on this machine: its address and administrator's token.",
             ),
             click.option(
-                "--ca", metavar="FILE", help="Certificate authority that signed the server's certificate."
+                "--ca",
+                envvar="ANTEROOM_CA",
+                metavar="FILE",
+                help="Certificate authority that signed the server's certificate.",
             ),
         ]
     ):

@@ -35,7 +35,7 @@ def approve(
     if patient and as_sent:
         raise click.UsageError("Give either --patient or --as-sent.")
     detail = find(api, study)
-    target, whose = _target(api, detail, patient, as_sent)
+    target, whose, orders = _target(api, detail, patient, as_sent)
     where = f" to {', '.join(destinations)}" if destinations else ""
     images = detail["study"]["instances"]
     if not as_json:
@@ -47,7 +47,7 @@ def approve(
         click.confirm("There are findings that a person should look at. Approve?", abort=True, err=True)
     body: dict[str, Any] = {"action": "approve", "target": target, "destinations": list(destinations)}
     if order:
-        body["order"] = order
+        body["order"] = orders.get(order, order)
     _decide(api, detail, body, as_json)
 
 
@@ -89,45 +89,36 @@ def retry(api: Api, study: str) -> None:
         )
 
 
-def _target(api: Api, detail: dict[str, Any], patient: str | None, as_sent: bool) -> tuple[Any, str]:
-    """The target as the API takes it, and in words."""
+def _target(
+    api: Api, detail: dict[str, Any], patient: str | None, as_sent: bool
+) -> tuple[Any, str, dict[str, Any]]:
+    """The target as the API takes it, in words, and the orders of a patient who is no candidate."""
     match = detail["match"]
     if as_sent:
-        return "as-sent", "as they came"
+        return "as-sent", "as they came", {}
     if patient is None:
         if match is None or match["chosen"] is None:
             raise Failure(
                 "It is not certain whose it is. Choose --patient KEY or --as-sent: see `anteroom show`."
             )
-        return "match", f"under the name of {person(match['chosen']['patient'])}"
+        return "match", f"under the name of {person(match['chosen']['patient'])}", {}
     for candidate in [match["chosen"] or {}, *match["candidates"]] if match else []:
         if candidate.get("patient_key") == patient:
-            return {"patient_key": patient}, f"under the name of {person(candidate['patient'])}"
+            return {"patient_key": patient}, f"under the name of {person(candidate['patient'])}", {}
     found = _known_patient(api, patient)
-    return {"patient": found}, f"under the name of {person(found)}"
+    orders = {row["order_key"]: row["order"] for row in found["orders"]}
+    return {"patient": found["patient"]}, f"under the name of {person(found['patient'])}", orders
 
 
 def _known_patient(api: Api, key: str) -> dict[str, Any]:
     """A patient of the hospital who is no candidate, by key or ID."""
     found = rows(api.get("/api/patients", q=key))
-    exact = [
-        row
-        for row in found
-        if key
-        in {
-            row.get("patient_key"),
-            row.get("id"),
-            row.get("key"),
-            (row.get("patient") or row).get("patient_id"),
-        }
-    ]
+    exact = [row for row in found if key in {row["patient_key"], row["patient"]["patient_id"]}]
     if len(exact) != 1:
         raise Failure(
             "No single patient of the hospital has this key or ID. `anteroom show` lists the candidates."
         )
-    patient = exact[0].get("patient") or exact[0]
-    names = ("patient_id", "issuer", "name", "birth_date", "sex")
-    return {name: patient.get(name, "") for name in names}
+    return exact[0]
 
 
 def _decide(api: Api, detail: dict[str, Any], body: dict[str, Any], as_json: bool) -> None:
@@ -143,3 +134,5 @@ def _decide(api: Api, detail: dict[str, Any], body: dict[str, Any], as_json: boo
         return
     again = "This was decided before; it stays so. " if answer["repeated"] else ""
     click.echo(f"{again}The study is now: {coloured(answer['state'])}")
+    if answer["repeated"] and answer["state"] == "failed":
+        click.echo(f"To send it once more: anteroom retry {detail['id'][:12]}")

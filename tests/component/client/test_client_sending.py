@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import ssl
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from anteroom.client.unfinished import Unfinished
 from kit.identity import Role
 from kit.service import Kit
 from tests.component.upload.conftest import SECRET, Running, add_account, serving, settings_of, stored_files
+from tests.neighbours.certificates import Authority
 
 QUIET = Wishes()
 
@@ -192,8 +194,8 @@ async def test_files_that_vanish_or_change_are_told_and_harm_nobody(
     whole = sending.Uploader.send
 
     def restless(self: sending.Uploader, batch, location, keep) -> None:
-        (made / "IM0021").write_bytes(os.urandom(100))
-        os.utime(made / "IM0021", ns=(0, int.from_bytes(os.urandom(5))))
+        if any(file.ordinal == 21 for file in batch.files):
+            os.utime(made / "IM0021", ns=(0, int.from_bytes(os.urandom(5))))
         whole(self, batch, location, keep)
 
     monkeypatch.setattr(sending.Uploader, "send", restless)
@@ -251,3 +253,28 @@ def test_what_is_unfinished_is_only_a_hint(tmp_path: Path):
     with Unfinished("c", "http://x", Path("/proc/no")) as notes:
         notes.keep(batch, "x")
         notes.forget_all()
+
+
+async def test_over_tls_with_the_hospitals_own_authority(
+    upload: Running, tmp_path: Path, authority: Authority
+):
+    pair = authority.issue("server")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pair.certificate, pair.key)
+    made = folder(tmp_path, 30)
+    (made / "large").write_bytes(os.urandom(3 << 20))
+    relay = Cutting(int(upload.url.rpartition(":")[2]), after=0, cuts=0)
+
+    def work(ca_file: str | None) -> Sent:
+        with Api(f"https://127.0.0.1:{port}", SECRET, ca_file=ca_file) as api:
+            return send(api, select([made]), QUIET, Count(), patience=0, sleep=lambda _: None)
+
+    async with await asyncio.start_server(relay, "127.0.0.1", 0, ssl=context) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(Interrupted, match="--ca"):
+            await asyncio.to_thread(work, None)
+        sent = await asyncio.to_thread(work, str(authority.certificate))
+    assert sent.state == "closed"
+    files = await received(upload)
+    assert len(files) == 31
+    assert next(v for k, v in files.items() if k.endswith("/large")) == (made / "large").read_bytes()
