@@ -1,21 +1,17 @@
 """The documents port on SQLite: a table a collection, a column a declared field, the body as JSON."""
 
-import base64
 import sqlite3
 from collections.abc import Sequence
-from datetime import datetime
-from enum import Enum
 from typing import Any
 
 import orjson
 
 from kit.bus.log import append
-from kit.documents.port import Collection, D, Has, HasPrefix, In, Page, Range, Where, instant_text
+from kit.documents.conditions import LAST, declared, known, member_field, plain, read_cursor, write_cursor
+from kit.documents.port import Collection, D, Has, HasPrefix, In, Page, Range, Where
 from kit.documents.store import Store, Transaction
-from kit.errors import Refused, VersionConflict
+from kit.errors import VersionConflict
 from schemas.envelope import Event
-
-_LAST = "\U0010ffff"
 
 
 class SqliteDocuments:
@@ -132,7 +128,7 @@ class SqliteDocuments:
         rows = await self._store.read(query)
         items = [_loaded(collection, row[1], row[3]) for row in rows[:limit]]
         last = rows[limit - 1] if len(rows) > limit else None
-        return Page(items, None if last is None else _cursor(last[2], last[0]))
+        return Page(items, None if last is None else write_cursor(last[2], last[0]))
 
     async def project(
         self,
@@ -148,7 +144,7 @@ class SqliteDocuments:
         by = _column(collection, order) if order else "id"
         conditions, values = _conditions(collection, where or {})
         direction = "DESC" if descending else "ASC"
-        paths = ", ".join(f"'$.{_known(collection, name)}'" for name in fields)
+        paths = ", ".join(f"'$.{known(collection, name)}'" for name in fields)
         sql = (
             f"SELECT id, json_extract(body, '$.id', {paths}) FROM {table} "  # noqa: S608
             f"WHERE {' AND '.join(conditions) or '1'} ORDER BY {by} {direction}, id {direction} LIMIT ?"
@@ -215,18 +211,8 @@ def _table_name(collection: Collection[Any]) -> str:
     return "d_" + collection.name.replace("-", "_")
 
 
-def _known(collection: Collection[Any], name: str) -> str:
-    if name not in collection.model.model_fields:
-        raise ValueError(f"{collection.name} has no field {name}")
-    return name
-
-
 def _column(collection: Collection[Any], name: str) -> str:
-    if name == "id":
-        return "id"
-    if name not in collection.fields:
-        raise ValueError(f"{collection.name} declares no index on {name}")
-    return f"f_{name}"
+    return "id" if declared(collection, name) == "id" else f"f_{name}"
 
 
 def _columns(collection: Collection[Any]) -> list[str]:
@@ -234,7 +220,7 @@ def _columns(collection: Collection[Any]) -> list[str]:
 
 
 def _row(collection: Collection[D], doc: D, version: int) -> tuple[Any, ...]:
-    fields = (_plain(getattr(doc, name)) for name in collection.fields)
+    fields = (plain(getattr(doc, name)) for name in collection.fields)
     return (doc.id, version, doc.model_dump_json(), *fields)
 
 
@@ -242,16 +228,6 @@ def _loaded(collection: Collection[D], version: int, body: str) -> D:
     doc = collection.model.model_validate_json(body)
     doc.version = version
     return doc
-
-
-def _plain(value: Any) -> str | int | float | None:
-    if isinstance(value, datetime):
-        return instant_text(value)
-    if isinstance(value, Enum):
-        value = value.value
-    if value is None or isinstance(value, str | int | float):
-        return value
-    raise TypeError(f"a {type(value).__name__} can't be filtered by")
 
 
 def _members(collection: Collection[D], doc: D) -> set[str] | None:
@@ -278,47 +254,33 @@ def _conditions(collection: Collection[Any], where: Where) -> tuple[list[str], l
     values: list[Any] = []
     for name, wanted in where.items():
         if isinstance(wanted, Has | HasPrefix):
-            if name != collection.members:
-                raise ValueError(f"{collection.name} declares no members list {name}")
+            member_field(collection, name)
             matching = "value = ?" if isinstance(wanted, Has) else "value >= ? AND value < ?"
             conditions.append(f"id IN (SELECT id FROM {_table_name(collection)}_members WHERE {matching})")  # noqa: S608
             values.append(wanted.value)
             if isinstance(wanted, HasPrefix):
-                values.append(wanted.value + _LAST)
+                values.append(wanted.value + LAST)
             continue
         column = _column(collection, name)
         if wanted is None:
             conditions.append(f"{column} IS NULL")
         elif isinstance(wanted, In):
             conditions.append(f"{column} IN ({', '.join('?' * len(wanted.values))})")
-            values.extend(_plain(value) for value in wanted.values)
+            values.extend(plain(value) for value in wanted.values)
         elif isinstance(wanted, Range):
             for sign, bound in ((">=", wanted.low), ("<", wanted.high)):
                 if bound is not None:
                     conditions.append(f"{column} {sign} ?")
-                    values.append(_plain(bound))
+                    values.append(plain(bound))
         else:
             conditions.append(f"{column} = ?")
-            values.append(_plain(wanted))
+            values.append(plain(wanted))
     return conditions, values
-
-
-def _cursor(value: Any, doc_id: str) -> str:
-    return base64.urlsafe_b64encode(orjson.dumps([value, doc_id])).decode()
-
-
-def _bad_cursor() -> Refused:
-    return Refused("bad-cursor", "This cursor is not one given out here. Begin again without it.")
 
 
 def _after(cursor: str, by: str, descending: bool) -> tuple[str, list[Any]]:
     """The rows behind a cursor. SQLite sorts NULL before everything. Raises Refused for a made-up cursor."""
-    try:
-        value, doc_id = orjson.loads(base64.urlsafe_b64decode(cursor))
-    except (ValueError, TypeError) as error:
-        raise _bad_cursor() from error
-    if not isinstance(doc_id, str) or not isinstance(value, str | int | float | None):
-        raise _bad_cursor()
+    value, doc_id = read_cursor(cursor)
     sign = "<" if descending else ">"
     if by == "id":
         return f"id {sign} ?", [doc_id]
