@@ -168,6 +168,7 @@ def _account_routes(router: APIRouter, kit: Kit) -> None:
             check_admin_left(changed, await _admins(kit))
         await _record(kit, who, "changed", "account", account.id, ",".join(sorted(changes)))
         await documents.save(ACCOUNTS, changed)
+        kit.identity.forget()
         return _shown(changed)
 
 
@@ -227,6 +228,7 @@ def _token_routes(router: APIRouter, kit: Kit) -> None:
         found = await _token(kit, token)
         await _record(kit, who, "revoked", "token", found.id[:16], found.account_id)
         await documents.delete(TOKENS, found)
+        kit.identity.forget()
         return Response(status_code=204)
 
 

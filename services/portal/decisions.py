@@ -43,7 +43,7 @@ async def decide_by_person(
             request,
             by=by,
             now=now,
-            preferred=account.destinations if account is not None else [],
+            preferred=(await kit.identity.effective(account)).destinations if account is not None else [],
             known=known,
         )
         if decision is None:

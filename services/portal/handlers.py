@@ -98,7 +98,7 @@ async def _by_policy(kit: Kit, case: Case, event: Event) -> list[Event]:
         return []
     ids = {case.study.sender.id, *(s.id for s in senders(case) if s is not None)}
     found = [await kit.documents.get(ACCOUNTS, account_id) for account_id in sorted(ids)]
-    accounts = {account.id: account for account in found if account is not None}
+    accounts = {account.id: await kit.identity.effective(account) for account in found if account is not None}
     now: datetime = kit.clock()
     decision = policy_decision(case, accounts, await destination_names(kit), now)
     if decision is None:

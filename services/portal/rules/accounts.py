@@ -16,6 +16,8 @@ def check_account(account: Account, destinations: Sequence[str]) -> None:
         raise Refused("bad-account", "An account's id has letters, digits, dots and dashes, at most 64.")
     if not account.name.strip() or len(account.name) > 100:
         raise Refused("bad-account", "An account needs a name of at most 100 characters.")
+    if not account.name.isprintable() or not account.origin.isprintable():
+        raise Refused("bad-account", "Name and origin may not hold control signs.")
     if account.email and not re.fullmatch(r"[^@\s,;<>\x00-\x1f]+@[^@\s,;<>\x00-\x1f]+", account.email):
         raise Refused("bad-account", "The email address is not one.")
     if account.phone and not re.fullmatch(r"\+[1-9][0-9]{6,14}", account.phone):

@@ -1,5 +1,6 @@
 """The portal's HTTP API over ASGI on real embedded adapters."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
@@ -166,7 +167,6 @@ async def test_accounts_and_tokens(client: Client, kit_env: Kit):
     changed = await client.patch("/api/accounts/Clinic", json={"policy": "forward-certain"})
     assert (changed.json()["policy"], changed.json()["roles"]) == ("forward-certain", ["send"])
     assert (await client.delete(f"/api/tokens/{issued['id'][:20]}")).status_code == 204
-    kit_env.identity.__init__(kit_env.documents, kit_env.clock)
     assert (await client.get("/api/whoami", headers=theirs)).status_code == 401
 
 
@@ -220,3 +220,72 @@ async def test_first_start_and_declarations_are_idempotent(kit_env: Kit):
     await seed(kit_env, declared, pacs)
     stored = await kit_env.documents.get(ACCOUNTS, "clinic")
     assert (stored.disabled, stored.version) == (True, 2)
+
+
+async def test_many_deciding_at_once_make_one_decision(client: Client, kit_env: Kit):
+    await add_pacs(client)
+    await arrive(kit_env, study())
+    who = [await login(kit_env, f"doc{n}", Role.APPROVE) for n in range(8)]
+    answers = await asyncio.gather(
+        *(client.post("/api/studies/s1/decision", json=APPROVE, headers=headers) for headers in who)
+    )
+    assert [answer.status_code for answer in answers] == [200] * 8
+    assert sum(not answer.json()["repeated"] for answer in answers) == 1
+    assert len({answer.json()["decision"]["id"] for answer in answers}) == 1
+    assert len([e async for e in decided(kit_env)]) == 1
+
+
+async def test_approving_and_declining_at_once_has_one_winner_or_an_order(client: Client, kit_env: Kit):
+    await add_pacs(client)
+    await arrive(kit_env, study())
+    decline = {"action": "decline", "study_revision": 1, "match_revision": 1, "reason": "no"}
+    answers = await asyncio.gather(
+        *(client.post("/api/studies/s1/decision", json=body) for body in (decline, APPROVE))
+    )
+    state = (await client.get("/api/studies/s1")).json()["state"]
+    codes = [answer.status_code for answer in answers]
+    assert state == "approved"
+    assert codes in ([200, 200], [400, 200]), "declined before it was approved, or refused after"
+    assert len([e async for e in decided(kit_env)]) == codes.count(200)
+
+
+async def decided(kit: Kit):
+    await settle(kit)
+    for _, event in await kit.bus.read(topics=["study-decided"], limit=1000):
+        yield event
+
+
+async def test_hospital_data_that_point_elsewhere_later_are_shown(client: Client, kit_env: Kit):
+    await add_pacs(client)
+    await arrive(kit_env, study())
+    await client.post("/api/studies/s1/decision", json=APPROVE)
+    other = match(2, 1)
+    other = other.model_copy(update={"chosen": other.candidates[1]})
+    await kit_env.bus.publish(
+        [StudyMatched.first(time=NOW, key="s1", correlation_id="x", step="2", match=other)]
+    )
+    await settle(kit_env)
+    shown = (await client.get("/api/studies/s1")).json()
+    assert (shown["state"], "another patient" in shown["hint"]) == ("approved", True)
+
+
+async def test_strange_requests_are_answered_with_sentences(client: Client):
+    for method, path, content in [
+        ("GET", "/api/studies?limit=0", None),
+        ("GET", "/api/studies?state=nope", None),
+        ("GET", "/api/studies?q=" + "x" * 300, None),
+        ("GET", "/api/studies?q=%00%FF", None),
+        ("POST", "/api/accounts", b"{"),
+        ("POST", "/api/accounts", b'{"name": "\\u0000"}'),
+        ("POST", "/api/accounts", b'{"name": "a", "id": "b"}'),
+        ("POST", "/api/tokens", b'{"account": "nobody"}'),
+        ("PATCH", "/api/accounts/nobody", b"{}"),
+        ("DELETE", "/api/tokens/" + "0" * 64, None),
+        ("DELETE", "/api/destinations/x", None),
+        ("GET", "/api/audit?cursor=x", None),
+    ]:
+        headers = {"content-type": "application/json"}
+        answer = await client.request(method, path, content=content, headers=headers)
+        assert answer.status_code in {200, 400, 404, 422}, (method, path, answer.text)
+        if answer.status_code != 200:
+            assert answer.json()["error"].endswith("."), answer.text

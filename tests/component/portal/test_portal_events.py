@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from kit.destinations import DESTINATIONS, Destination
-from kit.identity import ACCOUNTS
+from kit.identity import ACCOUNTS, GROUPS, Group
 from kit.service import Kit
 from schemas.forward import ForwardFailed, StudyForwarded
 from schemas.match import StudyMatched, StudyUnmatched
@@ -140,3 +140,16 @@ async def test_a_submission_of_many_studies_reaches_each(kit_env: Kit):
     await settle(kit_env)
     assert await kit_env.documents.count(CASES, {"state": "approved"}) == 40
     assert len(await decisions(kit_env)) == 40
+
+
+async def test_a_group_may_give_the_policy(kit_env: Kit):
+    build(kit_env, PortalSettings())
+    group = Group(id="trusted", name="Trusted", policy="forward-certain", destinations=["pacs"])
+    await kit_env.documents.save(GROUPS, group)
+    await kit_env.documents.save(ACCOUNTS, account(policy="review", destinations=[], groups=["trusted"]))
+    for name in ("other", "pacs"):
+        await kit_env.documents.save(DESTINATIONS, Destination(id=name, host="h", port=1, called_ae="P"))
+    await kit_env.bus.start()
+    await kit_env.bus.publish(story())
+    await settle(kit_env)
+    assert [e.decision.destinations for e in await decisions(kit_env)] == [("pacs",)]
