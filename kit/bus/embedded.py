@@ -149,7 +149,8 @@ class EmbeddedBus:
         def operation(transaction: Transaction) -> None:
             transaction.connection.execute(
                 "INSERT OR REPLACE INTO dead_letters "
-                "(id, consumer, topic, event_id, body, reason, attempts, time) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "(id, consumer, topic, event_id, body, reason, attempts, time) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 letter,
             )
 
@@ -171,7 +172,8 @@ class EmbeddedBus:
                     transaction.connection.execute("DELETE FROM dead_letters WHERE id = ?", (letter_id,))
                 else:
                     transaction.connection.execute(
-                        "UPDATE dead_letters SET replaying = 0, reason = ?, attempts = attempts + 1 WHERE id = ?",
+                        "UPDATE dead_letters SET replaying = 0, reason = ?, attempts = attempts + 1 "
+                        "WHERE id = ?",
                         (reason[:1000], letter_id),
                     )
 

@@ -1,0 +1,278 @@
+"""The documents port on MongoDB, through motor.
+
+A document is `{_id, version, body, pending, pending_at}`. A save is one update on (_id, version) that also
+appends the events to `pending`; then they are published in their order and taken out again, which leaves
+the version alone. What a dead process left there is found by `pending_at` (MongoDocuments.relay).
+Only plain update operators and no transactions: any server of the common subset will do.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from motor.motor_asyncio import AsyncIOMotorCollection, AsyncIOMotorDatabase
+from pymongo import ReturnDocument, WriteConcern
+from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
+
+from kit.clock import Clock
+from kit.documents.conditions import LAST, declared, known, member_field, plain, read_cursor, write_cursor
+from kit.documents.port import Collection, D, Has, HasPrefix, In, Page, Range, Where, instant_text
+from kit.errors import TransientError, Unavailable, VersionConflict
+from schemas.envelope import Event
+from schemas.wire import decode, encode
+
+Publish = Callable[[Sequence[Event]], Awaitable[None]]
+
+_log = logging.getLogger(__name__)
+
+_LEFT_BEHIND = timedelta(seconds=10)
+"""Older pending events belong to a process that died or could not publish."""
+
+
+class MongoDocuments:
+    """`publish` sends events to the bus and returns when they are durable there."""
+
+    def __init__(self, database: "AsyncIOMotorDatabase[Any]", publish: Publish, clock: Clock) -> None:
+        self._database = database
+        self._publish = publish
+        self._clock = clock
+        self._collections: dict[str, AsyncIOMotorCollection[Any]] = {}
+
+    async def ensure_indexes(self, collections: Sequence[Collection[Any]]) -> None:
+        """Create every declared index (idempotent). Called at start and by the migration job."""
+        for collection in collections:
+            target = self._of(collection)
+            wanted = [[f"body.{name}"] for name in collection.fields]
+            wanted += [[f"body.{name}" for name in names] for names in collection.compound]
+            wanted += [[f"body.{collection.members}"]] if collection.members else []
+            async with _Errors():
+                for names in wanted:
+                    await target.create_index([(name, 1) for name in (*names, "_id")])
+                await target.create_index([("pending_at", 1)], sparse=True)
+
+    async def get(self, collection: Collection[D], doc_id: str) -> D | None:
+        async with _Errors():
+            found = await self._of(collection).find_one({"_id": doc_id}, {"body": 1, "version": 1})
+        return None if found is None else _loaded(collection, found)
+
+    async def save(self, collection: Collection[D], doc: D, emits: Sequence[Event] = ()) -> D:
+        target, expected = self._of(collection), doc.version
+        body = doc.model_dump(mode="json")
+        events = [{"id": event.id, "wire": encode(event).decode()} for event in emits]
+        now = instant_text(self._clock())
+        async with _Errors():
+            if expected == 0:
+                fresh: dict[str, Any] = {"_id": doc.id, "version": 1, "body": body, "pending": events}
+                if events:
+                    fresh["pending_at"] = now
+                try:
+                    await target.insert_one(fresh)
+                except DuplicateKeyError as error:
+                    raise VersionConflict(collection.name, doc.id, 0) from error
+                pending = events
+            else:
+                change: dict[str, Any] = {"$set": {"version": expected + 1, "body": body}}
+                if events:
+                    change["$set"]["pending_at"] = now
+                    change["$push"] = {"pending": {"$each": events}}
+                after = await target.find_one_and_update(
+                    {"_id": doc.id, "version": expected},
+                    change,
+                    projection={"pending": 1},
+                    return_document=ReturnDocument.AFTER,
+                )
+                if after is None:
+                    raise VersionConflict(collection.name, doc.id, expected)
+                pending = after.get("pending") or []
+        doc.version = expected + 1
+        if pending:
+            try:
+                await self._flush(target, doc.id, pending)
+            except TransientError as error:
+                # the state is saved and its events with it: the relay publishes them later
+                _log.warning("events of %s wait for the bus: %s", collection.name, error)
+        return doc
+
+    async def insert_many(self, collection: Collection[D], docs: Sequence[D]) -> None:
+        rows = [
+            {"_id": doc.id, "version": 1, "body": doc.model_dump(mode="json"), "pending": []} for doc in docs
+        ]
+        if not rows:
+            return
+        async with _Errors():
+            try:
+                await self._of(collection).insert_many(rows, ordered=False)
+            except BulkWriteError as error:
+                if any(item.get("code") != 11000 for item in (error.details or {}).get("writeErrors", [])):
+                    raise
+
+    async def delete(self, collection: Collection[D], doc: D) -> None:
+        target = self._of(collection)
+        async with _Errors():
+            left = await target.find_one({"_id": doc.id}, {"pending": 1})
+            if left is None:
+                return
+            if left.get("pending"):
+                await self._flush(target, doc.id, left["pending"])
+            done = await target.delete_one({"_id": doc.id, "version": doc.version})
+            if done.deleted_count == 0 and await target.find_one({"_id": doc.id}, {"_id": 1}):
+                raise VersionConflict(collection.name, doc.id, doc.version)
+
+    async def find(
+        self,
+        collection: Collection[D],
+        where: Where | None = None,
+        *,
+        order: str | None = None,
+        descending: bool = False,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Page[D]:
+        by = _path(collection, order) if order else "_id"
+        query = _query(collection, where or {})
+        if cursor is not None:
+            query = {"$and": [query, _after(cursor, by, descending)]}
+        rows = await self._rows(collection, query, {"body": 1, "version": 1}, by, descending, limit + 1)
+        items = [_loaded(collection, row) for row in rows[:limit]]
+        if len(rows) <= limit:
+            return Page(items)
+        value = plain(getattr(items[-1], order)) if order and order != "id" else None
+        return Page(items, write_cursor(value, items[-1].id))
+
+    async def project(
+        self,
+        collection: Collection[D],
+        fields: Sequence[str],
+        where: Where | None = None,
+        *,
+        order: str | None = None,
+        descending: bool = False,
+        limit: int = 100,
+    ) -> list[dict[str, Any]]:
+        by = _path(collection, order) if order else "_id"
+        wanted = {f"body.{known(collection, name)}": 1 for name in fields}
+        rows = await self._rows(collection, _query(collection, where or {}), wanted, by, descending, limit)
+        return [
+            {"id": row["_id"], **{name: row.get("body", {}).get(name) for name in fields}} for row in rows
+        ]
+
+    async def count(self, collection: Collection[D], where: Where | None = None, *, cap: int = 10_000) -> int:
+        async with _Errors():
+            counted: int = await self._of(collection).count_documents(
+                _query(collection, where or {}), limit=cap
+            )
+        return counted
+
+    async def relay(self, collections: Sequence[Collection[Any]], *, everything: bool = False) -> int:
+        """Publish events that were left behind; returns how many documents had some."""
+        before = self._clock() if everything else self._clock() - _LEFT_BEHIND
+        served = 0
+        for collection in collections:
+            target = self._of(collection)
+            async with _Errors():
+                rows = target.find({"pending_at": {"$lt": instant_text(before)}}, {"pending": 1})
+                async for row in rows.sort("pending_at", 1).limit(1000):
+                    await self._flush(target, row["_id"], row.get("pending") or [])
+                    served += 1
+        return served
+
+    async def keep_relaying(self, collections: Sequence[Collection[Any]], every: float = 5.0) -> None:
+        """Relay left-over events at start and on a timer, until cancelled."""
+        everything = True
+        while True:
+            try:
+                await self.relay(collections, everything=everything)
+                everything = False
+            except TransientError as error:
+                _log.warning("left-over events could not be published: %s", error)
+            await asyncio.sleep(every)
+
+    async def _flush(
+        self, target: "AsyncIOMotorCollection[Any]", doc_id: str, pending: Sequence[dict[str, Any]]
+    ) -> None:
+        await self._publish([decode(item["wire"]) for item in pending])
+        async with _Errors():
+            await target.update_one(
+                {"_id": doc_id}, {"$pull": {"pending": {"id": {"$in": [item["id"] for item in pending]}}}}
+            )
+            await target.update_one({"_id": doc_id, "pending": []}, {"$unset": {"pending_at": ""}})
+
+    async def _rows(
+        self,
+        collection: Collection[Any],
+        query: dict[str, Any],
+        fields: dict[str, int],
+        by: str,
+        descending: bool,
+        limit: int,
+    ) -> list[dict[str, Any]]:
+        direction = -1 if descending else 1
+        order = [("_id", direction)] if by == "_id" else [(by, direction), ("_id", direction)]
+        async with _Errors():
+            found: list[dict[str, Any]] = (
+                await self._of(collection).find(query, fields).sort(order).limit(limit).to_list(limit)
+            )
+        return found
+
+    def _of(self, collection: Collection[Any]) -> "AsyncIOMotorCollection[Any]":
+        if collection.name not in self._collections:
+            self._collections[collection.name] = self._database.get_collection(
+                collection.name, write_concern=WriteConcern(w="majority", j=True)
+            )
+        return self._collections[collection.name]
+
+
+class _Errors:
+    """The driver's errors as ours."""
+
+    async def __aenter__(self) -> None: ...
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, _: Any) -> None:
+        if isinstance(error, PyMongoError):
+            raise Unavailable("document store", type(error).__name__) from error
+
+
+def _loaded(collection: Collection[D], found: dict[str, Any]) -> D:
+    doc = collection.model.model_validate(found["body"])
+    doc.version = found["version"]
+    return doc
+
+
+def _path(collection: Collection[Any], name: str) -> str:
+    return "_id" if declared(collection, name) == "id" else f"body.{name}"
+
+
+def _query(collection: Collection[Any], where: Where) -> dict[str, Any]:
+    query: dict[str, Any] = {}
+    for name, wanted in where.items():
+        if isinstance(wanted, Has):
+            query[f"body.{member_field(collection, name)}"] = wanted.value
+        elif isinstance(wanted, HasPrefix):
+            # both bounds must hold for one and the same member
+            bounds = {"$gte": wanted.value, "$lt": wanted.value + LAST}
+            query[f"body.{member_field(collection, name)}"] = {"$elemMatch": bounds}
+        elif isinstance(wanted, In):
+            query[_path(collection, name)] = {"$in": [plain(value) for value in wanted.values]}
+        elif isinstance(wanted, Range):
+            ends = {"$gte": wanted.low, "$lt": wanted.high}
+            given = {sign: plain(bound) for sign, bound in ends.items() if bound is not None}
+            query[_path(collection, name)] = given or {"$ne": None}
+        else:
+            query[_path(collection, name)] = plain(wanted)
+    return query
+
+
+def _after(cursor: str, by: str, descending: bool) -> dict[str, Any]:
+    """The rows behind a cursor. MongoDB, too, sorts null before everything."""
+    value, doc_id = read_cursor(cursor)
+    sign = "$lt" if descending else "$gt"
+    behind = {"_id": {sign: doc_id}}
+    if by == "_id":
+        return behind
+    if value is None:
+        same = {by: None, **behind}
+        return same if descending else {"$or": [same, {by: {"$ne": None}}]}
+    further: list[dict[str, Any]] = [{by: {sign: value}}, {by: value, **behind}]
+    return {"$or": [*further, {by: None}] if descending else further}

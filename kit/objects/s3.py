@@ -1,0 +1,236 @@
+"""Objects on MinIO or any S3 server, through the minio SDK, whose calls block: run them in threads."""
+
+import io
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self, cast
+
+from minio import Minio
+from minio.error import MinioException, S3Error
+from minio.sse import SseS3
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import HTTPError
+
+from kit.errors import NoSpace, NotFound, Unavailable
+from kit.objects.keys import checked
+from kit.objects.port import ObjectStat
+
+_BLOCK = 1 << 20
+_READ_MAX = 64 << 20
+_PART = 16 << 20
+_IN_MEMORY = 8 << 20
+_WINDOW = 1 << 20
+
+
+@dataclass(frozen=True)
+class S3Settings:
+    endpoint: str
+    access_key: str
+    secret_key: str
+    bucket: str = "anteroom"
+    secure: bool = True
+    region: str = ""
+    encrypt: bool = False
+    """Ask the server to encrypt what it keeps (SSE-S3)."""
+
+
+class S3Objects:
+    """Picklable: helper processes make a client of their own on first use."""
+
+    def __init__(self, settings: S3Settings) -> None:
+        self._settings = settings
+        self._made: Minio | None = None
+
+    def __getstate__(self) -> S3Settings:
+        return self._settings
+
+    def __setstate__(self, settings: S3Settings) -> None:
+        self.__init__(settings)  # type: ignore[misc]
+
+    def ensure_bucket(self) -> None:
+        """Make the bucket when it is not there (idempotent)."""
+        with _errors():
+            if not self._client.bucket_exists(self._settings.bucket):
+                self._client.make_bucket(self._settings.bucket)
+
+    def put(self, key: str, chunks: Iterable[bytes | bytearray | memoryview]) -> ObjectStat:
+        with self.writer(key) as writer:
+            for chunk in chunks:
+                writer.write(chunk)
+            return writer.commit()
+
+    def writer(self, key: str) -> "S3Writer":
+        return S3Writer(self, checked(key))
+
+    def adopt(self, key: str, path: Path) -> ObjectStat:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            self.upload(checked(key), file, size)
+        path.unlink()
+        return ObjectStat(key, size)
+
+    def upload(self, key: str, file: BinaryIO, size: int) -> None:
+        """Store `size` bytes of the file: atomic, multipart when large, durable on return."""
+        with _errors():
+            self._client.put_object(
+                self._settings.bucket,
+                key,
+                file,
+                size,
+                part_size=max(_PART, 5 << 20),
+                sse=SseS3() if self._settings.encrypt else None,
+            )
+
+    def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        if length is None:
+            length = max(0, self._size(key) - start)
+        if length > _READ_MAX:
+            raise ValueError("ranges over 64 MiB are streamed")
+        return b"".join(self.stream(key, start, length))
+
+    def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        size = self._size(key)
+        left = max(0, min(size - start, length if length is not None else size))
+        if left == 0:
+            return
+        with _errors():
+            answer = self._client.get_object(self._settings.bucket, key, offset=start, length=left)
+            try:
+                if answer.status == 200 and start:
+                    # a server that ignores ranges sends everything: skip what was not asked for
+                    _skip(answer, start)
+                while left > 0 and (block := answer.read(min(left, _BLOCK))):
+                    left -= len(block)
+                    yield block
+            finally:
+                answer.close()
+                answer.release_conn()
+        if left:
+            raise Unavailable("object store", "it broke off in the middle of an object")
+
+    def open(self, key: str) -> BinaryIO:
+        return cast(BinaryIO, io.BufferedReader(_Reader(self, key, self._size(key)), _WINDOW))
+
+    def stat(self, key: str) -> ObjectStat | None:
+        try:
+            return ObjectStat(key, self._size(key))
+        except NotFound:
+            return None
+
+    def list(self, prefix: str) -> Iterator[ObjectStat]:
+        with _errors():
+            for found in self._client.list_objects(self._settings.bucket, prefix=prefix, recursive=True):
+                yield ObjectStat(found.object_name, found.size)
+
+    def delete(self, key: str) -> None:
+        with _errors():
+            self._client.remove_object(self._settings.bucket, checked(key))
+
+    def _size(self, key: str) -> int:
+        with _errors():
+            found = self._client.stat_object(self._settings.bucket, checked(key))
+        return int(found.size or 0)
+
+    @property
+    def _client(self) -> Minio:
+        if self._made is None:
+            chosen = self._settings
+            self._made = Minio(
+                chosen.endpoint,
+                access_key=chosen.access_key,
+                secret_key=chosen.secret_key,
+                secure=chosen.secure,
+                region=chosen.region or None,
+            )
+        return self._made
+
+
+class S3Writer:
+    """Gathers in memory up to 8 MiB, then in a temporary file; the object exists after commit()."""
+
+    def __init__(self, objects: S3Objects, key: str) -> None:
+        self._objects = objects
+        self._key = key
+        self._size = 0
+        self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - closed by __exit__
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        try:
+            self._file.write(bytes(data) if isinstance(data, memoryview) and not data.contiguous else data)
+        except OSError as error:
+            raise NoSpace("disk-full", "The storage is full. Please send it again later.") from error
+        self._size += len(data)
+
+    def tell(self) -> int:
+        return self._size
+
+    def commit(self) -> ObjectStat:
+        self._file.seek(0, os.SEEK_SET)
+        self._objects.upload(self._key, cast(BinaryIO, self._file), self._size)
+        return ObjectStat(self._key, self._size)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+
+class _Reader(io.RawIOBase):
+    """Seekable reading by ranges; io.BufferedReader asks for a window at a time."""
+
+    def __init__(self, objects: S3Objects, key: str, size: int) -> None:
+        self._objects = objects
+        self._key = key
+        self._size = size
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]
+        wanted = min(len(buffer), max(0, self._size - self._position))
+        done = 0
+        for block in self._objects.stream(self._key, self._position, wanted) if wanted else ():
+            buffer[done : done + len(block)] = block
+            done += len(block)
+        self._position += done
+        return done
+
+
+def _skip(answer: "BaseHTTPResponse", count: int) -> None:
+    while count > 0 and (block := answer.read(min(count, _BLOCK))):
+        count -= len(block)
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """The SDK's errors as ours."""
+    try:
+        yield
+    except S3Error as error:
+        if error.code in ("NoSuchKey", "NoSuchObject", "ResourceNotFound", "NoSuchBucket"):
+            raise NotFound("no-object", "That content is no longer here.") from error
+        if error.code in ("XMinioStorageFull", "QuotaExceeded"):
+            raise NoSpace("disk-full", "The storage is full. Please send it again later.") from error
+        raise Unavailable("object store", str(error.code)) from error
+    except (MinioException, HTTPError, OSError) as error:
+        raise Unavailable("object store", type(error).__name__) from error
