@@ -9,7 +9,7 @@ from anteroom.cli.connection import connected
 from anteroom.cli.terminal import json_out, local, table
 from anteroom.client.api import Api
 
-_ROLES = ["send", "view", "approve", "admin"]
+_ROLES = ["send", "view", "view-all", "approve", "admin"]
 
 
 @click.group()
