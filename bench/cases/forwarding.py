@@ -1,0 +1,77 @@
+"""Forwarding 400 CT images to DCMTK's storescp, reconciled on the way, beside DCMTK's storescu."""
+
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from anteroom.client.api import Api
+from bench.cases.http_ingest import until_viewable
+from bench.images import make_series
+from bench.result import Result
+from bench.servers import NODELAY, Anteroom, anteroom, post_json, storescp
+
+IMAGES = 400
+RUNS = 3
+
+
+def run() -> Iterator[Result]:
+    result = Result("forwarding", "images/s", "higher")
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as name,
+        storescp(Path(name) / "received") as port,
+        anteroom(Path(name) / "ours", config=_config(port)) as server,
+    ):
+        root = Path(name)
+        for _ in range(RUNS):
+            shutil.rmtree(root / "series", ignore_errors=True)
+            series = make_series(root / "series", IMAGES)
+            until_viewable(server, series)
+            ours = _forward(server, series.study_uid, root / "received")
+            _empty(root / "received")
+            result.runs.append({"ours": ours, "peer": _storescu(series.files, port)})
+            _empty(root / "received")
+    yield result
+
+
+def _config(port: int) -> str:
+    return f"""
+[[destinations]]
+id = "bench"
+host = "127.0.0.1"
+port = {port}
+called_ae = "STORESCP"
+commitment = false
+"""
+
+
+def _forward(server: Anteroom, study_uid: str, received: Path) -> float:
+    """From the decision until the last image is a file at the receiver."""
+    api = Api(server.url, server.token)
+    study = api.get("/api/studies", q=study_uid)["studies"][0]["id"]
+    case = api.get(f"/api/studies/{study}")
+    body = {"action": "approve", "study_revision": case["study_revision"], "destinations": ["bench"]}
+    patient = {"patient_id": "L1", "issuer": "HOSPITAL", "name": "Local^Patient"}
+    start = time.monotonic()
+    post_json(
+        server,
+        f"/api/studies/{study}/decision",
+        {**body, "match_revision": case["match_revision"], "target": patient},
+    )
+    while sum(1 for _ in received.iterdir()) < IMAGES:
+        time.sleep(0.01)
+    return IMAGES / (time.monotonic() - start)
+
+
+def _storescu(files: list[Path], port: int) -> float:
+    command = ["/usr/bin/storescu", "-pdu", "131072", "--max-send-pdu", "131072", "127.0.0.1", str(port)]
+    start = time.monotonic()
+    subprocess.run([*command, *map(str, files)], env=NODELAY, check=True, capture_output=True)
+    return len(files) / (time.monotonic() - start)
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
