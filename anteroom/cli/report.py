@@ -77,6 +77,15 @@ def show(report: dict[str, Any]) -> None:
     _studies(report["studies"])
 
 
+def show_left_out(report: dict[str, Any]) -> None:
+    """Only what could not be read here: of the rest nothing is known yet."""
+    rows = [[row["state"], row["path"], row["text"]] for row in report["files"] if row["state"] == "not-sent"]
+    if rows:
+        table(["state", "file", "why"], rows[:_ALIKE])
+    if len(rows) > _ALIKE:
+        click.echo(f"… and {len(rows) - _ALIKE} more that could not be read.")
+
+
 def _sums(report: dict[str, Any]) -> None:
     parts = [f"{report[state]} {state}" for state in STATES if report[state]] or ["0"]
     click.echo(f"sent {report['sent']} = {' + '.join(parts)}")

@@ -61,11 +61,14 @@ def send(api: Api, paths: tuple[Path, ...], as_json: bool, wait: bool, again: bo
     made = report.assemble({**outcome, "submission": sent.submission_id}, files, sent.left_out)
     if as_json:
         json_out(made)
-    else:
+    elif wait:
         report.show(made)
-    if not wait and not sent.left_out:
-        sys.exit(0)
-    sys.exit(report.exit_status(made))
+    else:
+        report.show_left_out(made)
+        click.echo(
+            f"{outcome['sent']} files arrived and are being checked. The same command again tells more."
+        )
+    sys.exit(report.exit_status(made) if wait or sent.left_out else 0)
 
 
 def _client_id(given: str, again: bool, selection: Selection) -> str:
