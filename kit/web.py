@@ -22,6 +22,7 @@ def build_app(
     app = FastAPI(title="Anteroom", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.state.identity = kit.identity
     app.state.site = kit.site
+    app.state.kit = kit
     app.state.error_page = next((s.error_page for s in services if s.error_page is not None), None)
     for service in services:
         for router in service.routers:

@@ -9,6 +9,8 @@ from schemas.portal import StudyDecided
 from schemas.upload import SubmissionOpened
 from schemas.validate import StudyArrived, StudyUpdated, SubmissionValidated
 from services.portal import admin, api, audience, audit, handlers
+from services.portal.pages import language, static
+from services.portal.pages.frame import error_page
 from services.portal.settings import PortalSettings
 
 GROUP = "portal"
@@ -29,4 +31,8 @@ def build(kit: Kit, settings: PortalSettings) -> Service:
     kit.bus.subscribe(StudyArrived, "portal-audience", partial(audience.study_changed, kit))
     kit.bus.subscribe(StudyUpdated, "portal-audience", partial(audience.study_changed, kit))
     kit.bus.subscribe(StudyDecided, "portal-audit", partial(audit.decided, kit))
-    return Service("portal", routers=[api.routes(kit, settings.page_limit), admin.routes(kit)])
+    return Service(
+        "portal",
+        routers=[api.routes(kit, settings.page_limit), admin.routes(kit), static.routes(), language.routes()],
+        error_page=error_page,
+    )

@@ -1,0 +1,1 @@
+"""The pages people see: each module a part of the portal, rendered on the server through frame."""

@@ -1,0 +1,95 @@
+"""How values are written for people: times, dates, names, sizes. Pure; the filters of all templates.
+
+Times are rendered by the server in the site's zone and words like "4 min. ago"; when.js brings them to
+the browser's own zone and keeps them current, in the same words, so that nothing moves.
+"""
+
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+from services.portal.texts import translated as _t
+
+MONTHS = (
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+)  # fmt: skip
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+
+
+def ago(language: str, time: datetime, now: datetime) -> str:
+    """As Intl.RelativeTimeFormat says it (style short, numeric auto); older than a week: the date."""
+    seconds = (now - time).total_seconds()
+    if abs(seconds) < _MINUTE:
+        return _t(language, "now")
+    past = seconds > 0
+    size = abs(seconds)
+    if size < _HOUR:
+        text, n = ("%(n)s min. ago" if past else "in %(n)s min."), int(size // _MINUTE)
+    elif size < _DAY:
+        text, n = ("%(n)s hr. ago" if past else "in %(n)s hr."), int(size // _HOUR)
+    elif size < 2 * _DAY:
+        return _t(language, "yesterday" if past else "tomorrow")
+    elif size < 7 * _DAY:
+        text, n = ("%(n)s days ago" if past else "in %(n)s days"), int(size // _DAY)
+    else:
+        return day(language, time.date())
+    return _t(language, text) % {"n": n}
+
+
+def exact(language: str, time: datetime, zone: str) -> str:
+    """2 Nov 2026, 10:42 in the given zone."""
+    local = time.astimezone(ZoneInfo(zone))
+    return f"{day(language, local.date())}, {local:%H:%M}"
+
+
+def iso(time: datetime) -> str:
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def day(language: str, value: date) -> str:
+    """2 Nov 2026; in German 2. Nov. 2026."""
+    month = _t(language, MONTHS[value.month - 1])
+    return f"{value.day}{'.' if language == 'de' else ''} {month} {value.year}"
+
+
+def dicom_date(language: str, text: str) -> str:
+    """A DICOM DA (PS3.5 6.2) with its month's name; as it is when it is none, a dash when empty."""
+    if not text:
+        return "–"
+    try:
+        return day(language, date(int(text[:4]), int(text[4:6]), int(text[6:8])))
+    except ValueError:
+        return text[:20]
+
+
+def person_name(text: str) -> str:
+    """A DICOM PN as people write it: Family, Given Middle (other scripts in brackets)."""
+    groups = [_group(group) for group in text.split("=")[:3]]
+    first = next((group for group in groups if group), "–")
+    others = [group for group in groups if group and group != first]
+    return f"{first} ({', '.join(others)})" if others else first
+
+
+def _group(text: str) -> str:
+    family, given, middle, *_ = [*(part.strip() for part in text.split("^")), "", "", ""]
+    return ", ".join(part for part in (family, " ".join(part for part in (given, middle) if part)) if part)
+
+
+def size(count: float) -> str:
+    """Bytes in the largest decimal unit that fits."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 10 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def number(value: int, language: str = "en") -> str:
+    """1,204 or 1.204."""
+    text = f"{value:,}"
+    return text.replace(",", ".") if language == "de" else text
+
+
+def initials(name: str) -> str:
+    words = [word for word in name.replace(".", " ").split() if word[:1].isalnum()]
+    letters = [words[0][0], *(word[0] for word in words[-1:] if len(words) > 1)] if words else ["?"]
+    return "".join(letters).upper()

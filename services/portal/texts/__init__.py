@@ -1,0 +1,51 @@
+"""The catalogue of texts: English in the sources, other languages in files beside this one.
+
+`<language>/<topic>.toml` maps an English text to its translation. A text that counts has both forms
+in key and value, parted by a bar: `"%(num)s image | %(num)s images" = "%(num)s Bild | %(num)s Bilder"`.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+
+LANGUAGES = {"en": "English", "de": "Deutsch"}
+DEFAULT = "en"
+
+
+@cache
+def catalogue(language: str) -> Mapping[str, str]:
+    """All texts of a language in one mapping. Raises ValueError for a text translated twice, differently."""
+    found: dict[str, str] = {}
+    if language == DEFAULT or language not in LANGUAGES:
+        return found
+    for file in sorted(files(__package__).joinpath(language).iterdir(), key=lambda path: path.name):
+        if not file.name.endswith(".toml"):
+            continue
+        for text, translation in tomllib.loads(file.read_text("utf-8")).items():
+            if found.setdefault(text, translation) != translation:
+                raise ValueError(f"{file.name} translates {text!r} otherwise than a file before it")
+    return found
+
+
+def translated(language: str, text: str) -> str:
+    """The text in that language; itself where there is no translation."""
+    return catalogue(language).get(text, text)
+
+
+def translated_count(language: str, one: str, many: str, count: int) -> str:
+    forms = catalogue(language).get(f"{one} | {many}")
+    first, _, second = forms.partition(" | ") if forms is not None else (one, "", many)
+    return first if count == 1 else second
+
+
+def chosen(accepted: str) -> str:
+    """The first language of an Accept-Language header that there is; RFC 9110 12.5.4, weights included."""
+    wanted: list[tuple[float, str]] = []
+    for part in accepted[:500].split(","):
+        name, _, weight = part.strip().partition(";q=")
+        try:
+            wanted.append((-float(weight or 1), name.partition("-")[0].casefold()))
+        except ValueError:
+            continue
+    return next((name for _, name in sorted(wanted, key=lambda w: w[0]) if name in LANGUAGES), DEFAULT)
