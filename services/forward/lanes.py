@@ -56,10 +56,12 @@ class Lanes:
                         await self.poke(name)
             except TransientError as error:
                 _log.warning("looking for destinations: %s", error)
+            except Exception:  # noqa: BLE001 - the edge: a defect must not end the looking
+                _log.exception("looking for destinations met a defect")
             await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _known(self) -> set[str]:
-        destinations = await self._documents.project(DESTINATIONS, [], limit=1000)
+        destinations = await self._documents.project(DESTINATIONS, ["kind"], limit=1000)
         unfinished = await self._documents.project(
             DELIVERIES, ["destination"], {"state": In([state.value for state in UNFINISHED])}, limit=10_000
         )
