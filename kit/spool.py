@@ -59,7 +59,7 @@ def member_name(ordinal: int, path: str) -> str:
 
 def no_space() -> NoSpace:
     return NoSpace(
-        "no-space", "The receiving disk is full. Nothing of this was kept; please send it again later."
+        "disk-full", "The receiving disk is full. Nothing of this was kept; please send it again later."
     )
 
 

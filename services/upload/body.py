@@ -8,19 +8,21 @@ keep being refused is slowed down.
 import asyncio
 import hashlib
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from kit.errors import Refused, TooLarge
 from kit.web import answer
 from services.upload.refusals import BrokenOff, ChecksumMismatch, Incomplete, SlowDown, TooSlow
 
 _GRACE_S = 30.0
-_DRAIN_BYTES = 16 << 20
-_DRAIN_S = 3.0
+_LINGER_BYTES = 1 << 30
+_LINGER_S = 10.0
 _FAILURE_WINDOW_S = 60.0
 
 
@@ -141,7 +143,7 @@ def body_route(failures: Failures) -> type[APIRoute]:
                 except Refused as error:
                     if not isinstance(error, BrokenOff | SlowDown):
                         failures.add(who, loop.time())
-                    return await _refusal(error, watched)
+                    return _refusal(error, watched)
 
             return guarded
 
@@ -170,19 +172,33 @@ class _Watched:
         return message
 
     async def drain(self) -> None:
-        """Read a modest rest, so that the sender gets to see the answer instead of a reset."""
-        if self.expects and not self.begun:
-            return
-        left = _DRAIN_BYTES
-        try:
-            async with asyncio.timeout(_DRAIN_S):
+        """Read what the sender is still sending, for a while."""
+        left = _LINGER_BYTES
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_S):
                 while left > 0 and not (self.ended or self.gone):
                     left -= len((await self.receive()).get("body", b""))
-        except TimeoutError:
-            return
 
 
-async def _refusal(error: Refused, watched: _Watched) -> Response:
+class _Lingering(Response):
+    """An answer given before the body was read: it goes out first, then the rest of the body is
+    read for a while. Closing at once would reset the connection and wipe the answer out before a
+    sender that is still sending gets to see it."""
+
+    def __init__(self, answer: Response, watched: _Watched) -> None:
+        super().__init__()
+        self.status_code, self.body, self.raw_headers = answer.status_code, answer.body, answer.raw_headers
+        self.headers["connection"] = "close"
+        self._watched = watched
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        await self._watched.drain()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _refusal(error: Refused, watched: _Watched) -> Response:
     response = answer(error.status, error.code, error.text)
     if isinstance(error, Incomplete):
         response = answer(error.status, error.code, error.text, missing=error.missing)
@@ -192,8 +208,9 @@ async def _refusal(error: Refused, watched: _Watched) -> Response:
         response.headers["retry-after"] = str(int(_FAILURE_WINDOW_S))
     if error.status in (409, 412, 423, ChecksumMismatch.status):
         response.headers["tus-resumable"] = "1.0.0"
-    if not watched.ended:
-        await watched.drain()
-        if not watched.ended:
-            response.headers["connection"] = "close"
-    return response
+    if watched.ended:
+        return response
+    if watched.expects and not watched.begun:
+        response.headers["connection"] = "close"
+        return response
+    return _Lingering(response, watched)

@@ -171,7 +171,7 @@ async def test_a_request_that_breaks_off_keeps_whole_instances_only(upload: Runn
     host, port = upload.url.removeprefix("http://").split(":")
     _, writer = await asyncio.open_connection(host, int(port))
     writer.write(
-        f"POST /dicomweb/studies HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SECRET}\r\n"
+        f"POST /dicomweb/studies HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {SECRET}\r\n"
         f"Content-Type: {headers['content-type']}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
         + body[:400_000]
     )

@@ -136,7 +136,7 @@ async def test_a_content_length_that_lies_ends_the_connection(upload: Running):
     host, port = upload.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(
-        f"POST /api/submissions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SECRET}\r\n"
+        f"POST /api/submissions HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {SECRET}\r\n"
         f"Content-Length: {1 << 62}\r\n\r\n".encode()
     )
     answer = await reader.read()

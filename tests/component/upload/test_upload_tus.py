@@ -156,7 +156,7 @@ async def test_a_broken_connection_keeps_what_came(accounts):
         host, port = upload.url.removeprefix("http://").split(":")
         _, writer = await asyncio.open_connection(host, int(port))
         writer.write(
-            f"PATCH {location} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SECRET}\r\n"
+            f"PATCH {location} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {SECRET}\r\n"
             f"Tus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\nContent-Type: application/offset+octet-stream\r\n"
             f"Content-Length: {len(batch)}\r\n\r\n".encode()
         )
@@ -187,7 +187,7 @@ async def test_a_sender_back_on_another_connection_takes_over(upload: Running, m
     host, port = upload.url.removeprefix("http://").split(":")
     _, writer = await asyncio.open_connection(host, int(port))
     writer.write(
-        f"PATCH {location} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SECRET}\r\n"
+        f"PATCH {location} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {SECRET}\r\n"
         f"Tus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\nContent-Type: application/offset+octet-stream\r\n"
         f"Content-Length: {len(batch)}\r\n\r\n".encode()
         + batch[:300_000]
