@@ -53,7 +53,7 @@ def _forward(server: Anteroom, study_uid: str, received: Path) -> float:
     study = api.get("/api/studies", q=study_uid)["studies"][0]["id"]
     case = api.get(f"/api/studies/{study}")
     body = {"action": "approve", "study_revision": case["study_revision"], "destinations": ["bench"]}
-    patient = {"patient_id": "L1", "issuer": "HOSPITAL", "name": "Local^Patient"}
+    patient = {"patient": {"patient_id": "L1", "issuer": "HOSPITAL", "name": "Local^Patient"}}
     start = time.monotonic()
     post_json(
         server,
