@@ -308,6 +308,9 @@ def _walk(file: BinaryIO, size: int) -> Iterator[Entry]:
             return
         fields = _LOCAL.unpack(head)
         flags, method, crc, packed, plain = fields[2], fields[3], fields[6], fields[7], fields[8]
+        if method not in (_STORED, _DEFLATED, _BZIP2):
+            # An odd one, or no header at all: without a directory there is no telling.
+            return
         name, extra = file.read(fields[9]), file.read(fields[10])
         start = position + _LOCAL.size + fields[9] + fields[10]
         if 0xFFFFFFFF in (packed, plain):

@@ -101,6 +101,7 @@ class _Reading:
     def _guarded(self, member: BatchMember, record: FileRecord) -> None:
         self.mark(member.index)
         if member.index in self.aside:
+            discard(self.objects, self.job, record.id)
             self._quarantine(member, record, "crashed-reader")
             return
         try:

@@ -8,16 +8,18 @@ from dataclasses import replace
 import pytest
 
 from kit.errors import NoSpace
+from kit.ids import random_id
 from kit.objects.port import Objects
 from kit.service import Kit
 from kit.workers import Workers
-from schemas.shapes import FileState
+from schemas.shapes import FileState, ObjectPart
+from schemas.upload import BatchReceived
 from services.validate import reading, tasks
 from services.validate.jobs import BatchJob, BatchResult
 from services.validate.reading import read_batch
 from services.validate.settings import ValidateSettings
 from services.validate.tasks import BatchReader
-from tests.component.validate.conftest import House, start
+from tests.component.validate.conftest import SENDER, House, start
 from tests.component.validate.files import batch_tar, dicom
 
 
@@ -144,3 +146,26 @@ async def test_work_goes_on_after_a_restart_in_the_middle(kit_env: Kit, helpers:
     tally = await first.validated(submission)
     assert tally.tally.stored == 30
     await reader.runner.stop()
+
+
+async def test_a_batch_whose_bytes_are_gone_is_said_to_be_missing(house: House) -> None:
+    submission = await house.open()
+    tar = batch_tar([(0, "a", dicom())])
+    batch = random_id()
+    await house.publish(
+        BatchReceived.first(
+            time=house.kit.clock(),
+            key=batch,
+            correlation_id=submission,
+            submission_id=submission,
+            batch_id=batch,
+            sender=SENDER,
+            parts=(ObjectPart(key=f"incoming/{submission}/{batch}/00000", size=len(tar)),),
+            ordinals=(0,),
+            sequence=1,
+        )
+    )
+    await house.close(submission, files=1, batches=1)
+    tally = await house.validated(submission)
+    assert (tally.tally.sent, tally.tally.refused) == (1, 1)
+    assert [finding.code for finding in tally.findings] == ["announced-but-missing"]

@@ -5,6 +5,7 @@ import gzip
 import io
 import lzma
 import os
+import random
 import tarfile
 import zipfile
 
@@ -155,12 +156,12 @@ REFUSED = {
     "encrypted.zip": (encrypted(), "archive-encrypted"),
     "overlap.zip": (overlapping(), "archive-lies"),
     "empty.zip": (zipped({}), "archive-empty"),
-    "random.zip": (b"PK\x03\x04" + os.urandom(5000), "archive-damaged"),
+    "random.zip": (b"PK\x03\x04" + random.Random(3).randbytes(5000), "archive-damaged"),
     "many.zip": (zipped({str(n): b"x" for n in range(70)}), "archive-too-many"),
     "many.tar": (tarred({str(n): b"x" for n in range(70)}), "archive-too-many"),
     "a.7z": (b"7z\xbc\xaf\x27\x1c" + bytes(100), "archive-unsupported"),
     "cut.iso": (iso(IMAGES)[:45_000], "archive-damaged"),
-    "cut.xz": (lzma.compress(os.urandom(5000))[:40], "archive-damaged"),
+    "cut.xz": (lzma.compress(random.Random(3).randbytes(5000))[:40], "archive-damaged"),
 }
 
 
