@@ -1,10 +1,12 @@
 """The disc check of a whole submission, in a helper process."""
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 
 from kit.dicom.dicomdir import read_dicomdir
 from kit.dicom.pack import read_index
+from kit.errors import NotFound, PermanentError
 from kit.objects.port import Objects
 from services.validate.models import DiscCheck
 from services.validate.rules.discs import Reference, compare
@@ -26,7 +28,8 @@ class DiscJob:
 def check_discs(objects: Objects, job: DiscJob) -> list[DiscCheck]:
     uids: set[str] = set()
     for key in job.packs:
-        uids.update(entry.sop_instance_uid for entry in read_index(objects, key).entries)
+        with suppress(NotFound, PermanentError):
+            uids.update(entry.sop_instance_uid for entry in read_index(objects, key).entries)
     return [_check(objects, key, uids, job) for key in job.discs]
 
 
