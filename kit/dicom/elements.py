@@ -201,7 +201,8 @@ class Reader:
                     filled = base + len(buf)
                 content = buf[value - base : stop - base]
             if length & 1:
-                self._pad(vr, value, length, explicit)
+                fill = self._pad(vr, value, length, explicit)
+                content = None if content is None else content + fill
             append((tag, vr, pos, value, stop, content))
             pos = stop
         if delimited:
@@ -263,8 +264,8 @@ class Reader:
         self.patches.append(Patch(pos, 8, header))
         return vr, pos + 8, length
 
-    def _pad(self, vr: str, value: int, length: int, explicit: bool) -> None:
-        """Even out an odd length (PS3.5 7.1.1): one byte more, and the length says so."""
+    def _pad(self, vr: str, value: int, length: int, explicit: bool) -> bytes:
+        """Even out an odd length (PS3.5 7.1.1): one byte more, returned, and the length says so."""
         self.troubles.add("odd-length")
         fill = b"\0" if vr in _BINARY or vr == "UI" else b" "
         if explicit and vr in SHORT_VRS:
@@ -274,6 +275,7 @@ class Reader:
         else:
             self._replace(len(self.patches), value - 4, 4, self._order.long.pack(length + 1))
         self.patches.append(Patch(value + length, 0, fill))
+        return fill
 
     def _nested(
         self,

@@ -36,6 +36,11 @@ class StudyFields(TypedDict):
     instance_number: str
 
 
+def is_uid(text: str) -> bool:
+    """Digits and dots of at most 64 characters, as PS3.5 9.1 asks (needless zeros are let pass)."""
+    return len(text) <= 64 and _NUMBERS.fullmatch(text) is not None
+
+
 def study_fields(header: dict[str, Any]) -> StudyFields:
     return StudyFields(
         patient=Demographics(

@@ -182,7 +182,9 @@ class HeaderJson:
                 self.bulk.append(Span(start, stop - start))
                 out[key_of(tag)] = {"vr": vr, "BulkDataURI": f"bulkdata/{len(self.bulk) - 1}"}
                 continue
-            if vr == "UN" and not tag & 0x10000 and vr_of(tag) not in ("SQ", "UN"):
+            if not tag & 0xFFFF:
+                continue  # group lengths are no part of the model (PS3.18 F.2.2)
+            if vr == "UN" and vr_of(tag) not in ("SQ", "UN"):
                 vr = vr_of(tag)
             key = keys.get(tag) or key_of(tag)
             convert = convert_by.get(vr)

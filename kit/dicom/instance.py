@@ -16,7 +16,7 @@ from kit.dicom.elements import MAX_FRAGMENTS, PIXEL_TAGS, Element, Patch, Reader
 from kit.dicom.errors import BrokenDicom, IsDicomdir, NotDicom, truncated
 from kit.dicom.findings import NEEDS_PERSON, finding
 from kit.dicom.frames import Frames, Geometry, encapsulated_frames, native_frames
-from kit.dicom.header import Uids, study_fields
+from kit.dicom.header import Uids, is_uid, study_fields
 from kit.dicom.headerjson import HeaderJson
 from kit.dicom.layout import Layout, Piece, right_group_lengths
 from kit.dicom.meta import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, NATIVE, build_meta, read_meta
@@ -117,6 +117,8 @@ class _Reading:
     def _syntax(self) -> tuple[str, Syntax]:
         """The transfer syntax and how the data set's elements are in fact encoded."""
         syntax = self.meta.transfer_syntax
+        if not is_uid(syntax):
+            syntax = ""
         if syntax == DEFLATED:
             return syntax, "explicit"
         pos = self.meta.end
@@ -181,7 +183,12 @@ class _Reading:
             else:
                 self.note("syntax-wrong")
                 syntax = EXPLICIT
+        if not explicit and syntax != IMPLICIT:
+            self.note("syntax-wrong")
+            syntax = IMPLICIT
         uids = Uids(header, elements, self.meta, self.reader.patches, explicit)
+        if "uid-from-meta" in uids.codes:
+            header = dict(sorted(header.items()))
         self.note(*uids.codes, *sorted(self.reader.troubles | model.troubles))
         if right_group_lengths(elements, self.reader.patches, self.reader.tail):
             self.note("group-length")

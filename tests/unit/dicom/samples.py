@@ -24,6 +24,7 @@ def dataset(**values: Any) -> Dataset:
     made.StudyInstanceUID = "1.2.3.4"
     made.SeriesInstanceUID = "1.2.3.4.5"
     made.StudyDate = "20250102"
+    made.StudyTime = "101112"
     made.Modality = "CT"
     made.AccessionNumber = "FOREIGN1"
     made.PatientName = "Müller^Jürgen"
