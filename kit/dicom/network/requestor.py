@@ -101,8 +101,12 @@ class Association:
         try:
             wire.write([pdu])
             acceptance = await _answer(wire, timeouts)
-        except BaseException as error:
+        except Exception as error:
             end(wire, error)
+            await wire.closed()
+            raise
+        except BaseException:
+            wire.abort()
             raise
         accepted = {
             answer.id: (contexts[answer.id // 2].abstract_syntax, answer.transfer_syntax)
@@ -222,8 +226,10 @@ class Association:
             raise
 
     async def release(self) -> None:
-        """Orderly end (PS3.8 7.2). Never raises: what was answered is answered."""
+        """Orderly end (PS3.8 7.2), or wait until the connection of one that ended otherwise is gone.
+        Never raises: what was answered is answered."""
         if not self._open:
+            await self._wire.closed()
             return
         self._open = False
         try:

@@ -180,6 +180,7 @@ async def test_a_peer_that_hangs_is_given_up(start_storescp: StartStorescp, tmp_
     try:
         with pytest.raises(PeerSilent):
             await sending.c_store(CT, sample.sop_instance, EXPLICIT, [sample.dataset])
+        await sending.release()
         with pytest.raises(PeerSilent):
             await _to(hanging.port, ECHO)
     finally:
@@ -195,6 +196,7 @@ async def test_a_producer_that_fails_aborts_and_nothing_is_stored(storescp: Stor
     with pytest.raises(LookupError):
         await association.c_store(CT, "1.2.3", EXPLICIT, failing())
     assert not association.open
+    await association.release()
     async with await _to(storescp.port, ECHO) as other:
         await other.c_echo()
     assert storescp.received() == []
@@ -254,6 +256,7 @@ async def test_queries_give_their_matches_and_their_failures() -> None:
             async for _ in matches:
                 break
         assert not early.open
+        await early.release()
 
 
 async def test_orthanc_stores_answers_queries_and_commits(
