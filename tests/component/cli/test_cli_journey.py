@@ -43,7 +43,8 @@ def sums_agree(report) -> bool:
 
 
 def test_send_tells_what_became_of_every_file(server: Server, disc: Path):
-    first = run(server.command("send", disc, "--json"))
+    words = ["--note", "knee", "--purpose", "second opinion", "--recipient", "a@b.example", "--urgent"]
+    first = run(server.command("send", disc, "--json", *words))
     assert first.status == 3, first.err
     report = first.json
     assert (report["sent"], report["stored"], report["document"], report["refused"]) == (9, 6, 1, 2)
@@ -134,6 +135,20 @@ def test_accounts_tokens_and_what_a_sender_sees(server: Server, disc: Path, tmp_
     assert run(server.group("account", "change", "admin", "--disable")).status == 1
 
 
+def test_events_follow_until_stopped(server: Server):
+    following = subprocess.Popen(server.command("events", "--follow", "--limit", "1"), stdout=subprocess.PIPE)
+    time.sleep(1)
+    assert run(server.command("send", study.files()[15], "--no-wait")).status == 0
+    line = b""
+    assert following.stdout is not None
+    while b"submission-opened" not in line:
+        line = following.stdout.readline()
+        assert line
+    following.send_signal(signal.SIGINT)
+    assert following.wait(30) == 0
+    following.stdout.close()
+
+
 def test_doctor_says_what_is_missing(server: Server, tmp_path: Path):
     answer = run(server.command("doctor", "--json"))
     checks = {row["check"]: row["result"] for row in answer.json}
@@ -164,7 +179,9 @@ def test_stopped_by_hand_and_taken_up_again(server: Server, tmp_path: Path):
     process = subprocess.Popen(
         server.command("send", made, "--connections", "1", "--no-wait"), stderr=subprocess.PIPE, env=env
     )
-    time.sleep(0.5)
+    assert process.stderr is not None
+    assert b"60 files" in process.stderr.readline()
+    time.sleep(0.3)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert b"Traceback" not in err
