@@ -10,9 +10,13 @@ AnteroomError
     ├── NotFound        404
     ├── Forbidden       403
     ├── Stale           409: decided on a view that is no longer current
-    └── TooLarge        413
+    ├── TooLarge        413
+    └── TooMany         429: tried too often, wait a while
 Anything else is a defect: a few tries, then dead letter.
 """
+
+import math
+from datetime import timedelta
 
 
 class AnteroomError(Exception):
@@ -82,6 +86,21 @@ class Stale(Refused):
 
 class TooLarge(Refused):
     status = 413
+
+
+class TooMany(Refused):
+    """Tried too often. `wait` says how long nothing more is looked at."""
+
+    status = 429
+
+    def __init__(self, wait: timedelta) -> None:
+        minutes = max(1, math.ceil(wait.total_seconds() / 60))
+        text = f"That was tried too often. Wait {minutes} minutes, then try again."
+        super().__init__("too-many", text.replace(" 1 minutes", " a minute"))
+        self.wait = wait
+
+    def __reduce__(self) -> tuple[type["TooMany"], tuple[timedelta]]:  # type: ignore[override]
+        return type(self), (self.wait,)
 
 
 class Unsupported(Refused):

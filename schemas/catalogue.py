@@ -34,6 +34,7 @@ TOPICS: dict[str, Topic] = {
         match.StudyMatched,
         match.StudyUnmatched,
         portal.StudyDecided,
+        portal.AccountMailRequested,
         forward.StudyForwarded,
         forward.ForwardFailed,
         notify.NoticeSent,

@@ -1,9 +1,12 @@
 """Events of the portal service."""
 
-from typing import ClassVar
+from datetime import datetime
+from typing import ClassVar, Literal
+
+from pydantic import Field
 
 from schemas.envelope import Event
-from schemas.shapes import Decision, Study
+from schemas.shapes import Decision, Person, Study
 
 
 class StudyDecided(Event):
@@ -13,3 +16,18 @@ class StudyDecided(Event):
     owner: ClassVar[str] = "portal"
     decision: Decision
     study: Study
+
+
+class AccountMailRequested(Event):
+    """Somebody is to get a mail about their own account. Key: the account."""
+
+    topic: ClassVar[str] = "account-mail-requested"
+    owner: ClassVar[str] = "portal"
+    kind: Literal["invite", "reset", "password-changed", "second-factor-off"]
+    account_id: str = ""
+    to: Person
+    language: str = "en"
+    sealed: str = Field(
+        description="path of the link in the mail, sealed by the site's key: nobody else can read it"
+    )
+    expires_at: datetime | None = Field(default=None, description="until when the link works")

@@ -11,7 +11,7 @@ from kit.service import Kit, Service
 from kit.sms import Twilio
 from kit.tasks import TaskRunner
 from schemas.forward import ForwardFailed, StudyForwarded
-from schemas.portal import StudyDecided
+from schemas.portal import AccountMailRequested, StudyDecided
 from schemas.upload import SubmissionOpened
 from schemas.validate import SubmissionValidated
 from services.notify import handlers, tasks
@@ -32,7 +32,7 @@ def build(kit: Kit, settings: NotifySettings) -> Service:
         identity=kit.identity,
         clock=kit.clock,
         settings=settings,
-        sign=Sign(kit.site.name, kit.site.url, settings.email.sender, settings.email.reply_to),
+        sign=Sign(kit.site.name, kit.site.url, settings.email.sender, settings.email.reply_to, kit.site_key),
         mail=mail,
         sms=sms,
         status_url=_status_url(kit, settings) if sms else "",
@@ -40,6 +40,7 @@ def build(kit: Kit, settings: NotifySettings) -> Service:
     kit.bus.subscribe(SubmissionOpened, _GROUP, partial(handlers.submission_opened, ports))
     kit.bus.subscribe(SubmissionValidated, _GROUP, partial(handlers.submission_validated, ports))
     kit.bus.subscribe(StudyDecided, _GROUP, partial(handlers.study_decided, ports))
+    kit.bus.subscribe(AccountMailRequested, _GROUP, partial(handlers.account_mail_requested, ports))
     kit.bus.subscribe(StudyForwarded, _GROUP, partial(handlers.study_forwarded, ports))
     kit.bus.subscribe(ForwardFailed, _GROUP, partial(handlers.forward_failed, ports))
 

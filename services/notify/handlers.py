@@ -1,15 +1,17 @@
 """One function an event: each takes what was heard into one document and saves it once."""
 
+import math
 from collections.abc import Sequence
 
+from kit.ids import derived_id
 from schemas.envelope import Event
 from schemas.forward import ForwardFailed, StudyForwarded
-from schemas.portal import StudyDecided
+from schemas.portal import AccountMailRequested, StudyDecided
 from schemas.shapes import Sender
 from schemas.upload import SubmissionOpened
 from schemas.validate import SubmissionValidated
-from services.notify import rules
-from services.notify.models import CONTACTS, NEWS, Contacts, Kind, News
+from services.notify import rules, tasks
+from services.notify.models import CONTACTS, NEWS, NOTICES, Contacts, Kind, News, Notice
 from services.notify.ports import Ports
 
 
@@ -63,6 +65,36 @@ async def study_decided(ports: Ports, event: StudyDecided) -> None:
         mark=event.decision.id,
         facts={},
     )
+
+
+async def account_mail_requested(ports: Ports, event: AccountMailRequested) -> None:
+    """One mail to one person. A link that is over is not sent any more."""
+    now = ports.clock()
+    if event.expires_at is not None and event.expires_at <= now:
+        return
+    left = (event.expires_at - event.time).total_seconds() if event.expires_at is not None else 0
+    facts = {Kind.INVITE: {"days": math.ceil(left / 86_400)}, Kind.RESET: {"minutes": math.ceil(left / 60)}}
+    kind = Kind(event.kind)
+    notice = Notice(
+        id=derived_id("account-mail", event.id),
+        kind=kind,
+        channel="email",
+        recipient=event.to.email or "",
+        recipient_name=event.to.name,
+        language=event.language,
+        about="",
+        reference="",
+        facts=facts.get(kind, {}),
+        sealed=event.sealed,
+        created_at=now,
+        correlation_id=event.correlation_id,
+        cause=event.id,
+        due_at=now,
+    )
+    notice.note(now, "made")
+    tasks.bar(ports, notice)
+    await ports.documents.insert_many(NOTICES, [notice])
+    ports.told()
 
 
 async def study_forwarded(ports: Ports, event: StudyForwarded) -> None:

@@ -1,6 +1,6 @@
 """Notices in words: templates by language, a mail with text and HTML, an SMS. No I/O but templates."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kit.errors import PermanentError
+from kit.seal import MAIL, unseal
 from services.notify.models import Notice
 
 LANGUAGES = ("en", "de")
@@ -25,9 +26,13 @@ class Sign:
     url: str
     sender: str = ""
     reply_to: str = ""
+    site_key: bytes = field(default=b"", repr=False)
 
-    def link(self, about: str) -> str:
+    def link(self, about: str, sealed: str = "") -> str:
+        """Where a notice leads: the page of what it is about, or the sealed path."""
         base = self.url.rstrip("/")
+        if sealed:
+            return base + unseal(self.site_key, MAIL, sealed)
         return f"{base}/s/{about}" if about else base
 
 
@@ -49,7 +54,7 @@ def _words(notice: Notice, sign: Sign) -> dict[str, Any]:
     template = _environment(False).get_template(f"{language}/{notice.kind}.j2")
     values = {
         "site": _line(sign.site),
-        "link": sign.link(notice.about),
+        "link": sign.link(notice.about, notice.sealed),
         "reference": notice.reference,
         **notice.facts,
     }

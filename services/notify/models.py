@@ -23,6 +23,14 @@ class Kind(StrEnum):
     DELAYED = "delayed"
     FAILED = "failed"
     DIGEST = "digest"
+    INVITE = "invite"
+    RESET = "reset"
+    PASSWORD_CHANGED = "password-changed"  # noqa: S105 - a kind of mail
+    SECOND_FACTOR_OFF = "second-factor-off"
+
+
+ABOUT_ACCOUNTS = frozenset({Kind.INVITE, Kind.RESET, Kind.PASSWORD_CHANGED, Kind.SECOND_FACTOR_OFF})
+"""Asked for by somebody who waits for them: never held back, never told by a digest."""
 
 
 class State(StrEnum):
@@ -82,6 +90,7 @@ class Notice(TaskDoc):
     about: str
     reference: str = Field(description="what the sender knows the submission by")
     facts: dict[str, int] = Field(default_factory=dict)
+    sealed: str = Field(default="", repr=False, description="path of a link that only its reader may have")
     created_at: Instant
     correlation_id: str
     cause: str

@@ -10,7 +10,7 @@ from schemas.envelope import Event
 from schemas.notify import NoticeFailed, NoticeSent
 from schemas.shapes import Person
 from services.notify import messages, rules
-from services.notify.models import CONTACTS, NEWS, NOTICES, Channel, Kind, News, Notice, State
+from services.notify.models import ABOUT_ACCOUNTS, CONTACTS, NEWS, NOTICES, Channel, Kind, News, Notice, State
 from services.notify.ports import Ports
 
 _log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ async def tell(ports: Ports, news: News) -> None:
                 due_at=now,
             )
             notice.note(now, "made")
-            _bar(ports, notice)
+            bar(ports, notice)
             notices.append(notice)
     # The sender may be a recipient too: its ids are the same, and the first one stays.
     await ports.documents.insert_many(NOTICES, notices)
@@ -108,7 +108,7 @@ async def _people(ports: Ports, news: News) -> dict[rules.Audience, list[tuple[P
     return {"sender": sender, "recipients": recipients, "staff": staff}
 
 
-def _bar(ports: Ports, notice: Notice) -> None:
+def bar(ports: Ports, notice: Notice) -> None:
     """Notices that can't go out are recorded as such, so that somebody can see it."""
     now = ports.clock()
     if not notice.recipient:
@@ -146,9 +146,12 @@ async def deliver(ports: Ports, claimed: Notice) -> None:
         reason = rules.usable(notice.channel, notice.recipient)
         if reason is not None:
             raise PermanentError(reason)
-        if await _held(ports, notice):
+        if notice.kind in ABOUT_ACCOUNTS:
+            digest = None
+        elif await _held(ports, notice):
             return
-        digest = await _digest(ports, notice)
+        else:
+            digest = await _digest(ports, notice)
         notice.state = State.SENDING
         notice.note(ports.clock(), f"attempt {notice.attempts}")
         await ports.documents.save(NOTICES, notice)

@@ -1,6 +1,8 @@
 """Settings of the portal service: section [portal] of the TOML file."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class PortalSettings(BaseModel):
@@ -9,3 +11,15 @@ class PortalSettings(BaseModel):
     """The most studies one answer of GET /api/studies holds."""
     policies: bool = True
     """False: sender policies approve nothing, every study waits for a person."""
+    session_idle_minutes: int = Field(default=30, ge=1, le=1440)
+    """A browser that does nothing for so long is signed out."""
+    session_hours: int = Field(default=12, ge=1, le=168)
+    """And after so long however busy it is."""
+    second_factor: Literal["optional", "staff", "all"] = "optional"
+    """Who must have a second factor: nobody, everybody who sees more than own submissions, everybody."""
+    registration: bool = True
+    """Whether somebody may ask for an account; an administrator approves or declines."""
+    invite_days: int = Field(default=7, ge=1, le=60)
+    reset_minutes: int = Field(default=60, ge=5, le=1440)
+    breached_passwords_file: str = ""
+    """Sorted SHA-1 hashes of passwords found in breaches; those are refused too."""

@@ -26,6 +26,8 @@ FACTS = {
     },
     Kind.IN_PACS: {"images": 120},
     Kind.FAILED: {"images": 120, "sent": 7},
+    Kind.INVITE: {"days": 7},
+    Kind.RESET: {"minutes": 60},
     Kind.DIGEST: {
         "messages": 6,
         "failed": 1,
