@@ -53,7 +53,7 @@ async def test_no_acknowledged_instance_is_lost_and_none_is_in_two_batches(tmp_p
     acknowledged: set[str] = set()
     for number in range(1, ROUNDS + 1):
         paths = made_up(
-            tmp_path / f"in-{number}", 400, pixels=20_000, study=f"1.2.826.0.1.3680043.8.498.{number}"
+            tmp_path / f"in-{number}", 250, pixels=20_000, study=f"1.2.826.0.1.3680043.8.498.{number}"
         )
         door.start(lambda: listens(port))
         process, output = await _send(port, paths)
