@@ -12,49 +12,25 @@ import errno
 import logging
 import os
 import shutil
-import tarfile
-import unicodedata
 import zlib
-from collections.abc import AsyncIterable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterable, Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
 import orjson
 
 from kit.errors import NoSpace, TooLarge, Unavailable
 from kit.ids import random_id
+from kit.spool_tar import BLOCK, Member, completed, header_of, padded, whole_members
 
-BLOCK = 512
 _GATHER = 1 << 20
 _RECHECK = 64 << 20
-_MAX_NAME = 1024
-_OCTAL_LIMIT = 8**11
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 _log = logging.getLogger(__name__)
 
 Chunk = bytes | bytearray | memoryview
 R = TypeVar("R")
-
-
-@dataclass(frozen=True)
-class Member:
-    """A file in a spool. `offset` is where its data begins in the tar."""
-
-    name: str
-    offset: int
-    size: int
-
-
-def member_name(ordinal: int, path: str) -> str:
-    """The name of a file in a batch, "<ordinal>/<path>": NFC, without NUL, at most 1,024 characters.
-
-    The path is what the sender called it, for display alone; the ordinal is its identity.
-    """
-    shown = path.encode("utf-8", "replace").decode("utf-8").replace("\0", "_")
-    shown = unicodedata.normalize("NFC", shown).rstrip("/")[-_MAX_NAME:]
-    return f"{ordinal}/{shown or 'unnamed'}"
 
 
 def no_space() -> NoSpace:
@@ -153,7 +129,7 @@ class SpoolFile:
         """Whole members so far, in order."""
         self._spool = spool
         self._fd = fd
-        self._end = _padded(members[-1].offset + members[-1].size) if members else 0
+        self._end = padded(members[-1].offset + members[-1].size) if members else 0
         self._lock = asyncio.Lock()
         self._broken = False
         self.adopted = fd < 0
@@ -184,7 +160,7 @@ class SpoolFile:
 
     async def _append(self, name: str, chunks: AsyncIterable[Chunk], limit: int | None, sync: bool) -> Member:
         self._spool.check_room()
-        header = _header(name)
+        header = header_of(name)
         start = self._end + len(header)
         size = crc = held = 0
         gathered: list[Chunk] = []
@@ -206,17 +182,17 @@ class SpoolFile:
 
         def finish() -> None:
             total_crc = _write(self._fd, gathered, last_at, crc) if gathered else crc
-            end = _padded(start + data_size)
+            end = padded(start + data_size)
             if end > start + data_size:
                 os.pwrite(self._fd, bytes(end - start - data_size), start + data_size)
-            os.pwrite(self._fd, _completed(header, data_size, total_crc), self._end)
+            os.pwrite(self._fd, completed(header, data_size, total_crc), self._end)
             if sync:
                 os.fdatasync(self._fd)
 
         await self._disk(finish)
         member = Member(name, start, data_size)
         self.members.append(member)
-        self._end = _padded(start + data_size)
+        self._end = padded(start + data_size)
         return member
 
     def _roll_back(self) -> None:
@@ -278,71 +254,6 @@ class SpoolFile:
                 os.close(fd)
 
 
-def whole_members(file: BinaryIO) -> Iterator[Member]:
-    """The members of a spool tar from its start, up to the first that is not whole."""
-    offset = 0
-    long_name: str | None = None
-    while True:
-        file.seek(offset)
-        block = file.read(BLOCK)
-        try:
-            info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-        except tarfile.HeaderError:
-            return
-        data = offset + BLOCK
-        if info.type == tarfile.XHDTYPE:
-            if info.size > 1 << 20:
-                return
-            long_name = _pax_path(file.read(info.size))
-        elif info.type != tarfile.REGTYPE or _crc(file, info.size) != info.uname:
-            return
-        else:
-            yield Member(long_name or info.name, data, info.size)
-            long_name = None
-        offset = _padded(data + info.size)
-
-
-def _header(name: str) -> bytes:
-    info = tarfile.TarInfo(name)
-    info.mode = 0o600
-    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
-
-
-def _completed(header: bytes, size: int, crc: int) -> bytes:
-    """The header with its size (base-256 from 8 GiB on, as GNU and star write it), CRC and checksum."""
-    block = bytearray(header[-BLOCK:])
-    block[124:136] = b"%011o\0" % size if size < _OCTAL_LIMIT else b"\x80" + size.to_bytes(11, "big")
-    block[265:273] = b"%08x" % crc
-    block[148:156] = b" " * 8
-    block[148:156] = b"%06o\0 " % sum(block)
-    return header[:-BLOCK] + bytes(block)
-
-
-def _pax_path(records: bytes) -> str | None:
-    while records:
-        length, _, rest = records.partition(b" ")
-        if not length.isdigit() or int(length) <= len(length):
-            return None
-        record = rest[: int(length) - len(length) - 2]
-        keyword, _, value = record.partition(b"=")
-        if keyword == b"path":
-            return value.decode("utf-8", "replace")
-        records = records[int(length) :]
-    return None
-
-
-def _crc(file: BinaryIO, size: int) -> str | None:
-    """CRC-32 of the next `size` bytes as in the header; None when they aren't all there."""
-    crc = 0
-    while size > 0:
-        block = file.read(min(size, _GATHER))
-        if not block:
-            return None
-        crc = zlib.crc32(block, crc)
-        size -= len(block)
-    return f"{crc:08x}"
-
-
 def _write(fd: int, chunks: list[Chunk], offset: int, crc: int) -> int:
     """Write all chunks at offset, whole, and return the continued CRC."""
     for chunk in chunks:
@@ -356,10 +267,6 @@ def _write(fd: int, chunks: list[Chunk], offset: int, crc: int) -> int:
         if views:
             views[0] = views[0][done:]
     return crc
-
-
-def _padded(size: int) -> int:
-    return -(-size // BLOCK) * BLOCK
 
 
 def _sync_folder(folder: Path) -> None:

@@ -18,7 +18,8 @@ from kit.ids import derived_id, random_id
 from kit.metrics import RECEIVED_BYTES
 from kit.objects.port import Objects
 from kit.service import Caller
-from kit.spool import Chunk, Spool, SpoolFile, member_name
+from kit.spool import Chunk, Spool, SpoolFile
+from kit.spool_tar import member_name
 from schemas.shapes import ObjectPart, Person
 from services.upload import ordinals
 from services.upload.body import Body

@@ -13,7 +13,8 @@ from contextlib import asynccontextmanager, suppress
 
 from kit.errors import NoSpace, NotFound, Refused, TransientError
 from kit.objects.port import Objects
-from kit.spool import Chunk, Member, Spool, SpoolFile, member_name, whole_members
+from kit.spool import Chunk, Spool, SpoolFile
+from kit.spool_tar import Member, member_name, whole_members
 from schemas.shapes import ObjectPart, Sender
 from services.upload import ordinals
 from services.upload.documents import part_key

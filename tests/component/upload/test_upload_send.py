@@ -106,8 +106,9 @@ async def test_a_request_that_breaks_off_leaves_nothing(accounts):
         _, writer = await asyncio.open_connection(host, int(port))
         part = b"--b\r\nContent-Disposition: form-data; name=file; filename=x\r\n\r\n"
         writer.write(
-            f"POST /api/send HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {SECRET}\r\nIdempotency-Key: k\r\n"
-            "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 900000\r\n\r\n".encode()
+            f"POST /api/send HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {SECRET}\r\n"
+            "Idempotency-Key: k\r\nContent-Length: 900000\r\n"
+            "Content-Type: multipart/form-data; boundary=b\r\n\r\n".encode()
         )
         for _ in range(4):
             writer.write(part + b"y" * 60_000 + b"\r\n")

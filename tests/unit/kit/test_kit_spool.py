@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from kit.errors import NoSpace, TooLarge, Unavailable
-from kit.spool import BLOCK, Spool, _completed, _header, member_name, whole_members
+from kit.spool import Spool
+from kit.spool_tar import BLOCK, completed, header_of, member_name, whole_members
 
 NAMES = ["0/a", "1/" + "/long" * 60, "2/Größe/ünï", "3/with\nnewline", "4/" + "日本" * 90]
 
@@ -159,7 +160,7 @@ async def test_appends_wait_for_each_other(tmp_path: Path):
 
 def test_sizes_beyond_eight_gib_are_written_and_read():
     size = (9 << 30) + 5
-    info = tarfile.TarInfo.frombuf(_completed(_header("0/x"), size, 0), "utf-8", "strict")
+    info = tarfile.TarInfo.frombuf(completed(header_of("0/x"), size, 0), "utf-8", "strict")
     assert info.size == size
 
 
