@@ -39,6 +39,16 @@ _FINDINGS: dict[str, tuple[_Severity, _Action, str]] = {
     "vr-unknown": ("info", "kept", "The file holds values of a type we do not know."),
     "vr-mixed": ("warning", "kept", "Parts of the file's header are encoded in a way of their own."),
     "delimiter-missing": ("info", "repaired", "The end mark of the image data was missing; it was added."),
+    "elements-disordered": (
+        "info",
+        "repaired",
+        "The values of the file's header stood in the wrong order; they were put in order.",
+    ),
+    "elements-repeated": (
+        "warning",
+        "repaired",
+        "The file's header held values twice; the first of each was kept. Check the patient's identity.",
+    ),
     "stray-elements": (
         "info",
         "repaired",
@@ -98,7 +108,15 @@ _FINDINGS: dict[str, tuple[_Severity, _Action, str]] = {
     ),
 }
 
-NEEDS_PERSON = frozenset({"preamble-executable", "uid-invalid", "pixel-data-missing", "pixel-data-short"})
+NEEDS_PERSON = frozenset(
+    {
+        "elements-repeated",
+        "pixel-data-missing",
+        "pixel-data-short",
+        "preamble-executable",
+        "uid-invalid",
+    }
+)
 """Codes that bar automatic approval."""
 
 

@@ -162,6 +162,9 @@ class _Reading:
         elements = self.reader.dataset(self.meta.end, explicit)
         if not elements:
             raise truncated(None)
+        tags = [e[0] for e in elements]
+        if tags != sorted(set(tags)):
+            return self._in_order(syntax, explicit)
         pixels = next((e for e in reversed(elements) if e[0] in PIXEL_TAGS), None)
         encapsulated = pixels is not None and bool(self.reader.fragments)
         if encapsulated and not explicit:
@@ -214,6 +217,17 @@ class _Reading:
             frames=frames,
             bulk=tuple(Span(layout.stored(s.offset), s.length) for s in model.bulk),
         )
+
+    def _in_order(self, syntax: str, explicit: bool) -> Instance:
+        """Elements stand in ascending order, each once (PS3.5 7.1): of several, readers disagree which
+        counts, and who the patient is must not depend on the reader. The first is kept."""
+        first: dict[int, Element] = {}
+        elements = Reader(self.file, self.size).dataset(self.meta.end, explicit)
+        for element in elements:
+            first.setdefault(element[0], element)
+        self.note("elements-disordered" if len(first) == len(elements) else "elements-repeated")
+        ordered = [first[tag] for tag in sorted(first)]
+        return self._converted(flat(recode(ordered, self.file, explicit=explicit), self.file), syntax)
 
     def _without_strays(self, elements: list[Element]) -> list[Element]:
         """Command, meta and directory elements have no place in a data set (PS3.5 7.1)."""

@@ -1,7 +1,8 @@
 """The bytes to store: ranges of the source with the patches put in, and where an offset went."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 
 from kit.dicom.elements import Element, Patch, Span
 
@@ -42,17 +43,22 @@ class Layout:
 
 
 def right_group_lengths(elements: Sequence[Element], patches: list[Patch], tail: int) -> bool:
-    """Correct the group lengths (gggg,0000) of a data set (PS3.5 7.2) by further patches. True when
-    one was wrong."""
-    wrong = False
-    for place, (tag, _, _, start, stop, value) in enumerate(elements):
-        if tag & 0xFFFF or value is None or len(value) != 4:
-            continue
-        group = tag >> 16
-        end = next((e[2] for e in elements[place + 1 :] if e[0] >> 16 != group), tail)
-        grown = sum(len(p.data) - p.length for p in patches if stop <= p.offset < end)
-        right = (end - stop + grown).to_bytes(4, "little")
-        if value != right:
-            patches.append(Patch(start, 4, right))
-            wrong = True
-    return wrong
+    """Correct the group lengths (gggg,0000) of a data set in order (PS3.5 7.2) by further patches.
+    True when one was wrong."""
+    starts = [place for place, element in enumerate(elements) if not element[0] & 0xFFFF]
+    if not starts:
+        return False
+    patches.sort(key=lambda patch: patch.offset)
+    offsets = [patch.offset for patch in patches]
+    grown = [0, *accumulate(len(patch.data) - patch.length for patch in patches)]
+    fixes: list[Patch] = []
+    for place in starts:
+        tag, _, _, start, stop, value = elements[place]
+        following = bisect_left(elements, (tag >> 16) + 1, place, key=lambda element: element[0] >> 16)
+        end = elements[following][2] if following < len(elements) else tail
+        delta = grown[bisect_left(offsets, end)] - grown[bisect_left(offsets, stop)]
+        right = (end - stop + delta).to_bytes(4, "little")
+        if value is not None and len(value) == 4 and value != right:
+            fixes.append(Patch(start, 4, right))
+    patches += fixes
+    return bool(fixes)

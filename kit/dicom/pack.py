@@ -6,6 +6,7 @@ The same instances in the same order give the same bytes.
 """
 
 import hashlib
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -106,7 +107,6 @@ class PackWriter:
         self._index_hash = hashlib.sha256()
         self._entries: list[PackEntry] = []
         self._study = ""
-        self._buffer = bytearray(_BLOCK)
 
     def __enter__(self) -> Self:
         self._data.__enter__()
@@ -185,7 +185,7 @@ class PackWriter:
         self._index_hash.update(data)
 
     def _blocks(self, instance: Instance, source: BinaryIO) -> Iterator[memoryview]:
-        whole = memoryview(self._buffer)
+        whole = _buffer()
         for piece in instance.pieces:
             if isinstance(piece, bytes):
                 yield memoryview(piece)
@@ -198,6 +198,17 @@ class PackWriter:
                     raise EOFError("the source ended while it was copied")
                 left -= count
                 yield whole[:count]
+
+
+_local = threading.local()
+
+
+def _buffer() -> memoryview:
+    """One block a thread: a batch of many studies has many writers."""
+    if not hasattr(_local, "block"):
+        _local.block = memoryview(bytearray(_BLOCK))
+    block: memoryview = _local.block
+    return block
 
 
 def _table(study: str, entries: Sequence[PackEntry]) -> bytes:

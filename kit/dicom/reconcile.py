@@ -7,6 +7,8 @@ all text is encoded anew as UTF-8, nested sequences included.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from io import BytesIO
+from struct import pack
 from typing import BinaryIO
 
 from kit.dicom.characters import Text
@@ -93,17 +95,17 @@ def _spliced(
     out = _Pieces()
     pos = entry.dataset_offset
     groups = {tag >> 16 for tag in edits}
-    waiting = sorted(edits)
+    present = {element[0] for element in elements}
+    missing = sorted(tag for tag in edits if tag not in present)
+    waiting = [edit for tag in missing if (edit := edits[tag]) is not None]
     for current in elements:
         tag, _, start, _, stop, _ = current
-        while waiting and waiting[0] < tag:
-            edit = edits[waiting.pop(0)]
-            if edit is not None:
-                out.span(pos, start)
-                pos = start
-                out.pieces(recode([edit], file, explicit=explicit))
-        if waiting and waiting[0] == tag:
-            edit = edits[waiting.pop(0)]
+        while waiting and waiting[0][0] < tag:
+            out.span(pos, start)
+            pos = start
+            out.pieces(recode([waiting.pop(0)], file, explicit=explicit))
+        if tag in edits:
+            edit = edits[tag]
             out.span(pos, start)
             pos = stop
             if tag == ORIGINALS and edit is not None:
@@ -114,22 +116,31 @@ def _spliced(
             out.span(pos, start)  # a retired group length that would no longer be true
             pos = stop
     out.span(pos, entry.header_end)
-    for tag in waiting:
-        edit = edits[tag]
-        if edit is not None:
-            out.pieces(recode([edit], file, explicit=explicit))
+    out.pieces(recode(waiting, file, explicit=explicit))
     out.span(entry.header_end, entry.length)
     return out.done()
 
 
 def _appended(file: BinaryIO, current: Element, added: Element, explicit: bool) -> list[bytes | Span]:
     """The sequence there is, its items untouched, with one more item."""
-    tag, _, _, value, stop, _ = current
+    tag, vr, _, value, stop, _ = current
+    if vr == "UN":
+        both = (*added[:5], [*_items_of_un(file, current), *added[5]])
+        return list(recode([both], file, explicit=explicit))
     file.seek(value - 4)
     undefined = int.from_bytes(file.read(4), "little") == UNDEFINED
     end = stop - 8 if undefined else stop
     items = [ITEM, *recode(added[5][0], file, explicit=explicit), ITEM_END]
     return [sequence_header(tag, explicit), Span(value, end - value), *items, SEQUENCE_END]
+
+
+def _items_of_un(file: BinaryIO, element: Element) -> list[list[Element]]:
+    """A sequence that a system in between did not know and passed on as UN: implicit VR (PS3.5 6.2.2)."""
+    tag, _, _, start, stop, value = element
+    data = _read(file, start, stop - start) if value is None else value
+    whole = pack("<HHI", tag >> 16, tag & 0xFFFF, len(data)) + data
+    items: list[list[Element]] = Reader(BytesIO(whole), len(whole)).dataset(0, explicit=False)[0][5]
+    return items
 
 
 def _in_utf8(
@@ -149,7 +160,8 @@ def _in_utf8(
     originals = next((e for e in head if e[0] == ORIGINALS), None)
     record_of = edits[ORIGINALS]
     if originals is not None and record_of is not None:
-        edits[ORIGINALS] = (*originals[:5], [*originals[5], *record_of[5]])
+        earlier = _items_of_un(file, originals) if originals[1] == "UN" else originals[5]
+        edits[ORIGINALS] = (*record_of[:5], [*earlier, *record_of[5]])
     kept = [e for e in head if e[0] not in edits] + [e for e in edits.values() if e is not None]
     out = _Pieces()
     out.pieces(recode(sorted(kept, key=lambda e: e[0]), file, explicit=explicit))

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 from io import BytesIO
 from pathlib import Path
+from struct import pack
 
 import pydicom
 import pytest
@@ -124,6 +125,20 @@ def test_earlier_records_are_kept(tmp_path: Path) -> None:
         wide = Stored(tmp_path, part10(made)).after(TARGET.model_copy(update={"name": "Łoś^Jan"}))
         assert [item.ModifyingSystem for item in wide.OriginalAttributesSequence] == ["ELSEWHERE", "ANTEROOM"]
         assert wide.OriginalAttributesSequence[0].SourceOfPreviousValues == "Ärzte"
+
+
+def test_earlier_records_of_unknown_vr_are_kept(tmp_path: Path) -> None:
+    value = b"\xfe\xff\x00\xe0\x12\0\0\0" + b"\0\x04\x63\x05\x0a\0\0\0ELSEWHERE "
+    data = part10(dataset())
+    place = data.index(b"\xe0\x7f\x10\0")
+    unknown = pack("<HH2sHI", 0x0400, 0x0561, b"UN", 0, len(value)) + value
+    stored = Stored(tmp_path, data[:place] + unknown + data[place:])
+    for name in ("Doe^Jane", "Łoś^Jan"):
+        after = stored.after(TARGET.model_copy(update={"name": name}))
+        assert [item.ModifyingSystem for item in after.OriginalAttributesSequence] == [
+            "ELSEWHERE",
+            "ANTEROOM",
+        ]
 
 
 def test_without_a_target_it_goes_as_it_came(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from tests.unit.dicom.samples import (
     dataset,
     encapsulated,
     frame,
+    implicit10,
     part10,
     read,
     stored,
@@ -225,6 +226,29 @@ def test_a_missing_end_of_fragments_is_added() -> None:
     instance, _ = reread(data[:-8])
     assert codes(instance) == {"delimiter-missing"}
     assert stored(instance, data[:-8]) == data
+
+
+@pytest.mark.parametrize("implicit", [True, False])
+def test_values_in_disorder_are_put_in_order(implicit: bool) -> None:
+    data = implicit10(dataset()) if implicit else part10(dataset())
+    start = read(data).dataset_offset
+    name, birth = data.index(b"\x10\0\x10\0"), data.index(b"\x10\0\x30\0")
+    moved = data[:start] + data[name:birth] + data[start:name] + data[birth:]
+    instance, again = reread(moved)
+    assert codes(instance) == {"elements-disordered"}
+    assert stored(instance, moved)[instance.dataset_offset :] != moved[start:]
+    assert again == pydicom.dcmread(BytesIO(data))
+
+
+def test_of_values_given_twice_the_first_counts() -> None:
+    data = part10(dataset())
+    birth = data.index(b"\x10\0\x30\0")
+    second = pack("<HH2sH", 0x10, 0x20, b"LO", 6) + b"SECOND"
+    for place in (birth, len(data)):
+        instance, again = reread(data[:place] + second + data[place:])
+        assert codes(instance) == {"elements-repeated"}
+        assert instance.needs_person
+        assert instance.patient.patient_id == again.PatientID == "F-17"
 
 
 def test_meta_elements_among_the_data_are_left_out() -> None:
