@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 from kit.dicom.network import associate, commands, datasets, statuses
 from kit.dicom.network.associate import Context
 from kit.dicom.network.commands import Command
+from kit.dicom.network.connecting import answer, connect
 from kit.dicom.network.contexts import EXPLICIT_LITTLE, IMPLICIT_LITTLE, VERIFICATION
 from kit.dicom.network.datasets import COMMITMENT_CLASS, COMMITMENT_INSTANCE, CommitmentReport
 from kit.dicom.network.errors import (
@@ -22,13 +23,9 @@ from kit.dicom.network.errors import (
     NotNegotiated,
     PeerReleased,
     ProtocolError,
-    Rejected,
-    Unreachable,
 )
 from kit.dicom.network.messages import (
     A_ABORT,
-    A_ASSOCIATE_AC,
-    A_ASSOCIATE_RJ,
     A_RELEASE_RP,
     A_RELEASE_RQ,
     Messages,
@@ -97,10 +94,10 @@ class Association:
             raise ValueError("an association takes 1 to 128 presentation contexts")
         pdu = associate.encode_request(called_ae, calling_ae, contexts)
         name = f"{called_ae} at {host}:{port}"
-        wire = await _connect(name, host, port, tls, timeouts.connect)
+        wire = await connect(name, host, port, tls, timeouts.connect)
         try:
             wire.write([pdu])
-            acceptance = await _answer(wire, timeouts)
+            acceptance = await answer(wire, timeouts)
         except Exception as error:
             end(wire, error)
             await wire.closed()
@@ -367,36 +364,6 @@ class QueryFailed(AssociationFailed):
     def __init__(self, neighbour: str, status: Status) -> None:
         super().__init__(neighbour, f"it could not answer the query: {status}")
         self.status = status
-
-
-async def _connect(name: str, host: str, port: int, tls: ssl.SSLContext | None, timeout: float) -> Wire:
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(timeout):
-            _, wire = await loop.create_connection(lambda: Wire(name), host, port, ssl=tls)
-    except TimeoutError:
-        raise Unreachable(name, f"no connection within {timeout:g} s") from None
-    except ssl.SSLError as error:
-        raise Unreachable(name, f"TLS could not be agreed ({error.reason or 'unknown reason'})") from None
-    except OSError as error:
-        raise Unreachable(name, f"no connection ({error.strerror or 'connection refused'})") from None
-    return wire
-
-
-async def _answer(wire: Wire, timeouts: Timeouts) -> associate.Acceptance:
-    kind, length = await read_pdu_header(wire, timeouts.association)
-    if kind == A_ASSOCIATE_AC and 68 <= length <= associate.ASSOCIATION_LIMIT:
-        body = await wire.read_exactly(length, timeouts.association)
-        try:
-            return associate.decode_acceptance(b"\x02\x00" + length.to_bytes(4, "big") + body)
-        except associate.BadAssociation as error:
-            raise ProtocolError(wire.name, str(error)) from None
-    if kind == A_ASSOCIATE_RJ and length == 4:
-        _, result, source, diagnostic = await wire.read_exactly(4, timeouts.association)
-        raise Rejected(wire.name, result, source, diagnostic)
-    if kind == A_ABORT:
-        raise Aborted(wire.name, "it aborted instead of answering the association request")
-    raise ProtocolError(wire.name, "what answers there does not speak DICOM")
 
 
 def _status(answer: Command) -> Status:
