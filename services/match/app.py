@@ -2,8 +2,10 @@
 
 import logging
 import ssl
+from datetime import timedelta
 from zoneinfo import ZoneInfo
 
+from kit.dicom.worklist import Worklist
 from kit.errors import PermanentError
 from kit.hl7.server import Limits, MllpServer
 from kit.service import Kit, Service
@@ -14,18 +16,21 @@ from services.match.api import routes
 from services.match.handlers import Handlers
 from services.match.mllp import Hl7Door
 from services.match.settings import MatchSettings
+from services.match.tasks import WorklistTasks
 
 _log = logging.getLogger(__name__)
 
 
 def build(kit: Kit, settings: MatchSettings) -> Service:
     zone = ZoneInfo(kit.site.zone)
+    worklist = _worklist(kit, settings)
     handlers = Handlers(
         kit.documents,
         kit.clock,
         zone=zone,
         default_issuer=kit.site.default_issuer,
         accession_from_filler=settings.hl7_accession_from_filler,
+        worklist=worklist,
     )
     kit.bus.subscribe(Hl7Received, "match-patients", handlers.learn_patients)
     kit.bus.subscribe(Hl7Received, "match-orders", handlers.learn_orders)
@@ -60,12 +65,38 @@ def build(kit: Kit, settings: MatchSettings) -> Service:
     async def check() -> str | None:
         return None if server.listening else "The HL7 door is closed: see match.hl7_port in the settings."
 
-    return Service(
+    service = Service(
         name="match",
         routers=[routes(kit.documents, door, server)],
         start=[listen],
         stop=[server.stop],
         checks={"hl7": check},
+    )
+    if worklist is not None:
+        service.start.append(worklist.runner.start)
+        service.stop.append(worklist.runner.stop)
+    return service
+
+
+def _worklist(kit: Kit, settings: MatchSettings) -> WorklistTasks | None:
+    if not settings.worklist_host:
+        return None
+    worklist = Worklist(
+        settings.worklist_host,
+        settings.worklist_port,
+        called_ae=settings.worklist_called_ae,
+        calling_ae=settings.worklist_calling_ae,
+        timeout=settings.worklist_timeout_seconds,
+    )
+    return WorklistTasks(
+        kit.documents,
+        kit.clock,
+        worklist,
+        default_issuer=kit.site.default_issuer,
+        again=timedelta(minutes=settings.worklist_again_minutes),
+        days=settings.worklist_days,
+        owner=kit.owner,
+        exclusive=kit.exclusive,
     )
 
 

@@ -18,6 +18,7 @@ from services.match.rules.facts import ORDERS as ORDER_TYPES
 from services.match.rules.facts import OrderFacts, merges, message_time, orders, patient_key, patients
 from services.match.rules.known import identity_of
 from services.match.rules.tokens import NAMING, by_rarity, demographic_tokens, order_tokens, study_tokens
+from services.match.tasks import WorklistTasks
 
 _MOST_STUDIES = 300
 """Studies looked at again for one change."""
@@ -34,12 +35,14 @@ class Handlers:
         zone: tzinfo,
         default_issuer: str,
         accession_from_filler: bool = True,
+        worklist: WorklistTasks | None = None,
     ) -> None:
         self._documents = documents
         self._clock = clock
         self._zone = zone
         self._issuer = default_issuer
         self._accession_from_filler = accession_from_filler
+        self._worklist = worklist
         self._index = PatientIndex(documents)
 
     async def learn_patients(self, event: Hl7Received) -> None:
@@ -76,7 +79,12 @@ class Handlers:
         if not record.has_seen(event) and study.revision > record.study_revision:
             _take_in(record, study)
             record.remember(event)
-            await self._record(record, await self._outcome(record), event)
+            outcome = await self._outcome(record)
+            if self._worklist is not None and outcome.chosen is None:
+                self._worklist.plan(record)
+            await self._record(record, outcome, event)
+            if self._worklist is not None:
+                self._worklist.poke()
         await self.look_again(study.id, event)
 
     async def study_decided(self, event: StudyDecided) -> None:
@@ -173,6 +181,8 @@ class Handlers:
             candidates=outcome.candidates,
         )
         record.match = match
+        if matched:
+            record.due_at = None
         if record.state != "decided":
             record.state = "matched" if matched else "waiting"
         kind = StudyMatched if matched else StudyUnmatched

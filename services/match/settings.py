@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class MatchSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    hl7_host: str = "0.0.0.0"  # noqa: S104 - who may connect is decided by hl7_allow
+    hl7_host: str = "127.0.0.1"
     hl7_port: int = Field(default=2575, ge=0, le=65535)
     hl7_allow: list[str] = Field(
         default=["127.0.0.0/8", "::1"],

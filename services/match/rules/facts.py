@@ -138,7 +138,7 @@ def orders(message: Message, zone: tzinfo, *, accession_from_filler: bool = True
             order = _order(group, step, zone, accession_from_filler)
             if not order.study_instance_uid and len(set(uids)) == 1:
                 order = order.model_copy(update={"study_instance_uid": uids[0]})
-            key = _order_key(order, group.namespace)
+            key = order_key(order, group.namespace)
             if key:
                 found[key] = OrderFacts(key, order, group.control in _CANCELS)
     return list(found.values())[:_MOST_ORDERS]
@@ -212,7 +212,7 @@ def _order(group: _Group, step: Segment | None, zone: tzinfo, accession_from_fil
     )
 
 
-def _order_key(order: Order, namespace: str) -> str:
+def order_key(order: Order, namespace: str = "") -> str:
     """The same order under the same id, whichever numbers later messages add: the placer's number
     stays from the first message on, the filler's and the accession number come with scheduling."""
     number = order.placer_order_number or order.filler_order_number or order.accession_number
