@@ -136,7 +136,7 @@ def _send_over_http(
         study = _study(folder, label, images)
         try:
             with server.api(token) as api:
-                sent = send(api, select([folder]), Wishes(), _Nobody(), connections=2, patience=120)
+                sent = send(api, select([folder]), Wishes(), _Nobody(), connections=2, patience=900)
         except ClientError as error:
             with tally.lock:
                 tally.problems.append(f"{label}: {error}")
@@ -237,7 +237,7 @@ def test_nothing_is_lost_when_everything_is_killed_again_and_again(
         thread.start()
     try:
         for _ in range(KILLS):
-            time.sleep(chance.uniform(0.05, 2.0))
+            time.sleep(chance.uniform(0.05, 2.5))
             server.kill()
             server.start()
     finally:
