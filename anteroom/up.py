@@ -14,10 +14,11 @@ from anteroom import operations
 from anteroom.composition import build_all
 from anteroom.embedded import Embedded, open_embedded, write_private
 from anteroom.settings import Settings
+from kit.http_protocol import BoundedHttpProtocol
 from kit.logging import configure
 from kit.service import Kit, Service
 from kit.web import build_app
-from services.portal.bootstrap import ensure_admin, seed
+from services.portal.bootstrap import ensure_admin, first_person, seed
 
 Ready = Callable[[Settings, str], Awaitable[None]]
 
@@ -66,6 +67,7 @@ async def _serve(
         serving = asyncio.create_task(server.serve([listener]))
         url = _url(settings, listener)
         write_private(settings.process.data / "server.json", orjson.dumps({"url": url}).decode())
+        await _invite_first(kit, settings, url)
         if ready is not None:
             await ready(settings, url)
         await _first(serving, stop)
@@ -89,7 +91,7 @@ def _uvicorn_config(app: object, settings: Settings) -> uvicorn.Config:
     http = settings.http
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
-        http="httptools",
+        http=BoundedHttpProtocol,
         ws="none",
         lifespan="off",
         access_log=False,
@@ -110,6 +112,16 @@ async def _open_accounts(kit: Kit, settings: Settings) -> None:
     if secret is not None:
         write_private(token_file, secret)
     await seed(kit, settings.accounts, settings.destinations)
+
+
+async def _invite_first(kit: Kit, settings: Settings, url: str) -> None:
+    """Until somebody can sign in: the link that makes the first administrator, in a file of mode 0600."""
+    path = await first_person(kit)
+    file = settings.process.data / "welcome.link"
+    if path is None:
+        file.unlink(missing_ok=True)
+    else:
+        write_private(file, url + path)
 
 
 async def _first(serving: "asyncio.Task[None]", stop: asyncio.Event) -> None:
@@ -151,12 +163,19 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 async def _announce(settings: Settings, url: str) -> None:
     data = settings.process.data
     upload, match = settings.upload, settings.match
-    lines = (
+    welcome = data / "welcome.link"
+    lines = [
         f"Anteroom is ready at {url}",
         f"  DICOM  {settings.site.ae_title} on {upload.dicom_host}:{upload.dicom_port}",
         f"  HL7    MLLP on {match.hl7_host}:{match.hl7_port}",
         f"  data   {data}  (administrator's token: {data / 'admin.token'})",
         "Stop with Ctrl-C. Look around with: anteroom doctor, anteroom ls, anteroom send FOLDER",
-    )
+    ]
+    if welcome.exists():
+        lines += [
+            "",
+            "Nobody can sign in yet. The first administrator opens, within two days:",
+            f"  {welcome.read_text()}",
+        ]
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()

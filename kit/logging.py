@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import warnings
 
 import orjson
 
@@ -29,5 +30,13 @@ def configure(level: str = "INFO", *, plain: bool | None = None) -> None:
     else:
         handler.setFormatter(_JsonLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    silence_libraries()
+
+
+def silence_libraries() -> None:
+    """DICOM libraries warn about values and name them: neither their logs nor their warnings may
+    reach ours. Helper processes call it too."""
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    for module in ("pydicom", "pynetdicom", "pylibjpeg", "PIL"):
+        warnings.filterwarnings("ignore", module=module)

@@ -6,6 +6,7 @@ that crashes its process or exceeds its time hurts nobody else: its caller gets 
 
 import asyncio
 import multiprocessing
+import resource
 import signal
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -14,9 +15,13 @@ from typing import ParamSpec, TypeVar
 from pebble import ProcessExpired, ProcessPool
 
 from kit.errors import AnteroomError
+from kit.logging import silence_libraries
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_ADDRESS_SPACE = 6 << 30
+"""A hostile image may end its helper with MemoryError, never the machine."""
 
 
 class WorkerDied(AnteroomError):
@@ -27,8 +32,11 @@ class WorkerTimeout(AnteroomError):
     """The job took longer than it may and was ended."""
 
 
-def _quiet() -> None:
+def _begin() -> None:
+    """In each helper: Ctrl-C is the main process's business, memory is bounded, libraries are quiet."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
+    silence_libraries()
 
 
 class Workers:
@@ -45,7 +53,7 @@ class Workers:
             self._pool = ProcessPool(
                 max_workers=self._count,
                 max_tasks=2000,
-                initializer=_quiet,
+                initializer=_begin,
                 context=multiprocessing.get_context("spawn"),
             )
         future = self._pool.schedule(job, args=list(args), kwargs=kwargs, timeout=timeout)
