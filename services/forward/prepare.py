@@ -15,10 +15,11 @@ from kit.ids import random_id
 from kit.service import Kit
 from kit.workers import WorkerDied, WorkerTimeout
 from schemas.shapes import PackRef
-from services.forward.bytework import Identity, converted, reconciled
+from services.forward.converting import converted
 from services.forward.kinds.port import Buffer, Link, Outgoing
 from services.forward.models import Delivery
 from services.forward.reading import Blocks
+from services.forward.reconciling import Identity, reconciled
 from services.forward.rules import statuses
 from services.forward.rules.contexts import Pair
 

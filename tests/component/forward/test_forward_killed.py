@@ -25,7 +25,7 @@ from tests.component.forward.badpacs import ScriptedPacs
 from tests.component.forward.studies import ct, decided, make_study
 
 COUNT = 150
-KILLS = 5
+KILLS = 3
 
 
 async def prepare(data: Path, files: list[Path], pacs: ScriptedPacs) -> StudyDecided:

@@ -1,16 +1,14 @@
-"""Work on bytes that runs in helper processes: headers rewritten, encodings changed."""
+"""Headers rewritten for a decision: work on bytes that runs in helper processes."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from io import BufferedReader, BytesIO
-from pathlib import Path
 from typing import BinaryIO
 
 from kit.dicom.elements import Span
 from kit.dicom.errors import BrokenDicom
 from kit.dicom.pack import InstanceFile, PackEntry
 from kit.dicom.reconcile import reconcile
-from kit.dicom.transcode import transcode
 from kit.objects.port import Objects
 from schemas.shapes import Demographics, Order
 from services.forward.models import Delivery
@@ -56,7 +54,7 @@ def _reconciled(
         file = BufferedReader(InstanceFile(objects, key, entry), 1 << 16)
     with file:
         try:
-            pieces = _with_identity(file, entry, identity)
+            pieces = with_identity(file, entry, identity)
         except BrokenDicom:
             return None
     return [
@@ -65,20 +63,8 @@ def _reconciled(
     ]
 
 
-def converted(
-    objects: Objects, key: str, entry: PackEntry, syntax: str, identity: Identity | None, path: Path
-) -> list[bytes | Span] | None:
-    """Write the instance to `path` in another transfer syntax. The data set to send, as bytes and
-    ranges of that file; None: it can't be converted."""
-    try:
-        made = transcode(objects, key, entry, syntax, path)
-        with path.open("rb") as file:
-            return _with_identity(file, made, identity)
-    except BrokenDicom:
-        return None
-
-
-def _with_identity(file: BinaryIO, entry: PackEntry, identity: Identity | None) -> list[bytes | Span]:
+def with_identity(file: BinaryIO, entry: PackEntry, identity: Identity | None) -> list[bytes | Span]:
+    """The data set to send, as bytes and ranges of `file`. Raises BrokenDicom."""
     if identity is None:
         return [Span(entry.dataset_offset, entry.length - entry.dataset_offset)]
     return reconcile(
