@@ -39,9 +39,8 @@ def decode(data: bytes) -> str:
         return data.decode("utf-16-le", errors="replace")
     if data.startswith(b"\0M\0S\0H"):
         return data.decode("utf-16-be", errors="replace")
-    named = _CODECS.get(declared(data))
-    for codec in (named, "utf-8"):
-        if codec is not None:
+    for codec in (_named(data), "utf-8"):
+        if codec:
             try:
                 return data.decode(codec)
             except (UnicodeDecodeError, LookupError):
@@ -49,18 +48,23 @@ def decode(data: bytes) -> str:
     return data.decode("latin-1")
 
 
-def declared(data: bytes) -> str:
-    """The first non-empty repetition of MSH-18 of the first message, in capitals; empty when not given."""
+def _named(data: bytes) -> str:
+    codecs_named = [_CODECS.get(name, "") for name in declared(data)]
+    if b"\x1b" in data:
+        # Escape sequences of ISO 2022: the first set is ASCII then, and a later one says which.
+        codecs_named.sort(key=lambda codec: not codec.startswith("iso2022"))
+    return codecs_named[0] if codecs_named else ""
+
+
+def declared(data: bytes) -> list[str]:
+    """The repetitions of MSH-18 of the first message that say something, in capitals."""
     start = data.find(b"MSH")
     if start < 0 or len(data) < start + 4:
-        return ""
+        return []
     separator = data[start + 3 : start + 4]
     header = data[start : start + 4096].replace(b"\n", b"\r").partition(b"\r")[0]
     fields = header.split(separator)
     if len(fields) < 18:
-        return ""
-    for repetition in fields[17].split(b"~"):
-        name = repetition.partition(b"^")[0].strip().upper()
-        if name:
-            return name.decode("ascii", errors="replace")
-    return ""
+        return []
+    names = (part.partition(b"^")[0].strip().upper() for part in fields[17].split(b"~"))
+    return [name.decode("ascii", errors="replace") for name in names if name]

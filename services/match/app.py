@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 def build(kit: Kit, settings: MatchSettings) -> Service:
-    zone = ZoneInfo(kit.site.zone)
+    zone = _zone(kit.site.zone)
     worklist = _worklist(kit, settings)
     handlers = Handlers(
         kit.documents,
@@ -70,7 +70,8 @@ def build(kit: Kit, settings: MatchSettings) -> Service:
         routers=[routes(kit.documents, door, server)],
         start=[listen],
         stop=[server.stop],
-        checks={"hl7": check},
+        doors={"HL7": lambda: f"{settings.hl7_host}:{server.port}"},
+        checks={"hl7-door": check},
     )
     if worklist is not None:
         service.start.append(worklist.runner.start)
@@ -100,12 +101,27 @@ def _worklist(kit: Kit, settings: MatchSettings) -> WorklistTasks | None:
     )
 
 
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, KeyError) as error:
+        raise PermanentError(
+            f"site.zone is {name!r}, which is no time zone such as Europe/Vienna."
+        ) from error
+
+
 def _tls(settings: MatchSettings) -> ssl.SSLContext | None:
     if settings.hl7_tls_certificate is None:
         return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(settings.hl7_tls_certificate, settings.hl7_tls_key)
-    if settings.hl7_tls_client_ca is not None:
-        context.load_verify_locations(settings.hl7_tls_client_ca)
-        context.verify_mode = ssl.CERT_REQUIRED
+    try:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(settings.hl7_tls_certificate, settings.hl7_tls_key)
+        if settings.hl7_tls_client_ca is not None:
+            context.load_verify_locations(settings.hl7_tls_client_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+    except OSError as error:
+        raise PermanentError(
+            "The TLS files of the HL7 door can't be used: check match.hl7_tls_certificate, hl7_tls_key "
+            f"and hl7_tls_client_ca ({error.strerror or error})."
+        ) from error
     return context

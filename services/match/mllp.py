@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import re
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from itertools import count
@@ -18,6 +19,7 @@ from services.match.rules.intake import take
 
 _log = logging.getLogger(__name__)
 
+_TYPE = re.compile(r"(ADT|ORM|OMI|OMG)\^[A-Z]\d\d")
 _MOST_IN_A_FRAME = 1000
 
 
@@ -83,9 +85,8 @@ class Hl7Door:
             return self._refuse(message, taken.verdict, now)
         event = _event(message, taken.key, taken.text, now)
         events.append(event)
-        kind = event.message_type
-        if kind in self.status.by_type or len(self.status.by_type) < 100:
-            self.status.by_type[kind] = self.status.by_type.get(kind, 0) + 1
+        kind = event.message_type if _TYPE.fullmatch(event.message_type) else "other"
+        self.status.by_type[kind] = self.status.by_type.get(kind, 0) + 1
         return self._acknowledge(message, taken.verdict, now)
 
     def _refuse(self, message: Message | None, verdict: Verdict, now: datetime) -> list[str]:

@@ -1,8 +1,9 @@
 """Settings of the match service (section [match])."""
 
+import ipaddress
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class MatchSettings(BaseModel):
@@ -35,3 +36,10 @@ class MatchSettings(BaseModel):
         default=15, gt=0, description="how often a waiting study is asked for again"
     )
     worklist_days: float = Field(default=14, gt=0, description="for how long after it arrived")
+
+    @field_validator("hl7_allow")
+    @classmethod
+    def _networks(cls, value: list[str]) -> list[str]:
+        for network in value:
+            ipaddress.ip_network(network, strict=False)
+        return value

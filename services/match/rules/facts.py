@@ -132,7 +132,7 @@ def orders(message: Message, zone: tzinfo, *, accession_from_filler: bool = True
     if (message.code, message.trigger) not in ORDERS:
         return []
     found: dict[str, OrderFacts] = {}
-    uids = [uid for segment in message.all("ZDS") if (uid := segment.text(1))]
+    uids = [uid for segment in message.all("ZDS") if (uid := _plain(segment.text(1)))]
     for group in _order_groups(message):
         for step in group.steps or (None,):
             order = _order(group, step, zone, accession_from_filler)
@@ -158,7 +158,7 @@ class _Group:
     @property
     def namespace(self) -> str:
         """Of the placer order number (EI-2)."""
-        return self.common.text(2, 2).upper() if self.common is not None else ""
+        return _plain(self.common.text(2, 2)).upper() if self.common is not None else ""
 
 
 def _order_groups(message: Message) -> Iterator[_Group]:
@@ -180,7 +180,7 @@ def _order_groups(message: Message) -> Iterator[_Group]:
         elif group is not None and segment.name == "IPC":
             group.steps.append(segment)
         elif group is not None and segment.name == "ZDS":
-            group.uid = segment.text(1)
+            group.uid = _plain(segment.text(1))
     if group is not None:
         yield group
 
@@ -189,8 +189,7 @@ def _order(group: _Group, step: Segment | None, zone: tzinfo, accession_from_fil
     common, request, timing = group.common, group.request, group.timing
 
     def of(segment: Segment | None, number: int, component: int = 1) -> str:
-        text = segment.text(number, component) if segment is not None else ""
-        return "" if text == NULL else text[:64]
+        return _plain(segment.text(number, component)) if segment is not None else ""
 
     filler = of(common, 3) or of(request, 3)
     accession = of(step, 1) or of(request, 18) or (filler if accession_from_filler else "")
@@ -204,7 +203,7 @@ def _order(group: _Group, step: Segment | None, zone: tzinfo, accession_from_fil
         requested_procedure_description=of(request, 44, 2) or service,
         scheduled_step_id=of(step, 4) or of(request, 20),
         scheduled_step_description=protocol or service,
-        study_instance_uid=of(step, 3) or group.uid[:64],
+        study_instance_uid=of(step, 3) or group.uid,
         modality=(of(step, 5) or of(request, 24)).upper()[:16],
         scheduled_at=dicom_datetime(planned, zone),
         placer_order_number=of(common, 2) or of(request, 2),
@@ -256,13 +255,13 @@ def _held(values: list[Value], default_issuer: str) -> tuple[HeldId, ...]:
     """Patient IDs, the primary first: of the hospital's own issuer, else the first MR or PI, else any."""
     found: list[HeldId] = []
     for value in values[:_MOST_IDENTIFIERS]:
-        text = value.text(1)
-        if not normal_id(text) or text == NULL:
+        text = _plain(value.text(1))
+        if not normal_id(text):
             continue
-        issuer, universal = value.text(4, 1), value.text(4, 2)
+        issuer, universal = _plain(value.text(4, 1)), _plain(value.text(4, 2))
         if not issuer and not universal:
             issuer = default_issuer
-        found.append(HeldId(text[:64], issuer[:64], universal[:64], value.text(5).upper()[:8]))
+        found.append(HeldId(text, issuer, universal, _plain(value.text(5)).upper()[:8]))
     usable = [held for held in found if held.kind not in _NOT_A_PATIENT_ID] or found[:1]
     own = normal_issuer(default_issuer)
 
@@ -273,6 +272,13 @@ def _held(values: list[Value], default_issuer: str) -> tuple[HeldId, ...]:
 
     unique = dict.fromkeys(usable)
     return tuple(sorted(unique, key=rank))
+
+
+def _plain(text: str) -> str:
+    """Without control characters, at most 64 characters; a null is empty."""
+    if text == NULL:
+        return ""
+    return text[:64] if text.isprintable() else "".join(c for c in text if c.isprintable()).strip()[:64]
 
 
 def _retired_ids(segment: Segment, default_issuer: str) -> tuple[HeldId, ...]:

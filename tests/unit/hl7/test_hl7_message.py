@@ -127,6 +127,8 @@ def test_message_type_from_other_places() -> None:
         ("BIG-5", "big5"),
         ("ASCII", "utf-8"),
         ("no such set", "utf-8"),
+        ("ASCII~ISO IR87", "iso2022_jp"),
+        ("~ISO IR87", "iso2022_jp"),
         ("~8859/2", "iso8859_2"),
         ("UNICODE UTF-8", "latin-1"),
         ("UNICODE UTF-16", "utf-16"),
