@@ -20,7 +20,8 @@ from kit.service import Kit, Service
 from kit.web import build_app
 from services.portal.bootstrap import ensure_admin, first_person, seed
 
-Ready = Callable[[Settings, str], Awaitable[None]]
+Ready = Callable[[Settings, str, dict[str, str]], Awaitable[None]]
+"""Is told the settings, the HTTP address, and where the other doors listen, by name."""
 
 
 def run(settings: Settings) -> int:
@@ -69,7 +70,8 @@ async def _serve(
         write_private(settings.process.data / "server.json", orjson.dumps({"url": url}).decode())
         await _invite_first(kit, settings, url)
         if ready is not None:
-            await ready(settings, url)
+            doors = {name: where() for service in services for name, where in service.doors.items()}
+            await ready(settings, url, doors)
         await _first(serving, stop)
         server.should_exit = True
         await serving
@@ -160,14 +162,12 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return uvloop.new_event_loop
 
 
-async def _announce(settings: Settings, url: str) -> None:
+async def _announce(settings: Settings, url: str, doors: dict[str, str]) -> None:
     data = settings.process.data
-    upload, match = settings.upload, settings.match
     welcome = data / "welcome.link"
     lines = [
         f"Anteroom is ready at {url}",
-        f"  DICOM  {settings.site.ae_title} on {upload.dicom_host}:{upload.dicom_port}",
-        f"  HL7    MLLP on {match.hl7_host}:{match.hl7_port}",
+        *(f"  {name:<6} {where}" for name, where in doors.items()),
         f"  data   {data}  (administrator's token: {data / 'admin.token'})",
         "Stop with Ctrl-C. Look around with: anteroom doctor, anteroom ls, anteroom send FOLDER",
     ]

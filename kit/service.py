@@ -64,6 +64,8 @@ class Service:
     """Called in order after the bus has been given all subscriptions, before it starts."""
     stop: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     """Called in order at shutdown: doors first (stop taking), then tasks."""
+    doors: dict[str, Callable[[], str]] = field(default_factory=dict)
+    """Where each door listens (host:port), known once started."""
     checks: dict[str, Callable[[], Awaitable[str | None]]] = field(default_factory=dict)
     """Named readiness checks of neighbours and doors: None is well, else what is wrong and what to do."""
     error_page: ErrorPage | None = None

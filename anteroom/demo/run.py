@@ -49,9 +49,9 @@ async def _run(settings: Settings, folder: Path, leave: bool) -> int:
         await mail.start()
         ours = _settings(settings, folder, dicom_port, pacs.ae_title, pacs.port, mail.port)
 
-        async def ready(running: Settings, url: str) -> None:
+        async def ready(running: Settings, url: str, doors: dict[str, str]) -> None:
             tell.stage("neighbours", f"PACS: {pacs.title}, port {pacs.port}; mail catcher on {mail.port}")
-            tell.stage("ready", f"HTTP {url}, DICOM {dicom_port}, HL7 {running.match.hl7_port}")
+            tell.stage("ready", f"{url}, " + ", ".join(f"{name} {where}" for name, where in doors.items()))
             token = (running.process.data / "admin.token").read_text().strip()
             journey = Journey(url, token, running.match.hl7_port, running.site.default_issuer, tell)
 

@@ -84,4 +84,5 @@ def build(kit: Kit, settings: UploadSettings) -> Service:
         service.start.append(door.start)
         service.stop.insert(0, door.stop)
         service.checks["dicom-door"] = door.check
+        service.doors["DICOM"] = lambda: f"{settings.dicom_host}:{door.port}"
     return service

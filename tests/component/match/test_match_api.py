@@ -80,7 +80,7 @@ async def test_feed_tells_counts_and_nobody(running: Running, http: httpx.AsyncC
 
 
 async def test_readiness_names_the_door(running: Running) -> None:
-    check = running.service.checks["hl7"]
+    check = running.service.checks["hl7-door"]
     assert await check() is None
     for stop in running.service.stop:
         await stop()
