@@ -9,8 +9,9 @@ from schemas.portal import StudyDecided
 from schemas.upload import SubmissionOpened
 from schemas.validate import StudyArrived, StudyUpdated, SubmissionValidated
 from services.portal import admin, api, audience, audit, handlers
-from services.portal.pages import language, static
+from services.portal.pages import account, language, login, static, welcome
 from services.portal.pages.frame import error_page
+from services.portal.people.cleaning import Cleaner
 from services.portal.settings import PortalSettings
 
 GROUP = "portal"
@@ -31,8 +32,24 @@ def build(kit: Kit, settings: PortalSettings) -> Service:
     kit.bus.subscribe(StudyArrived, "portal-audience", partial(audience.study_changed, kit))
     kit.bus.subscribe(StudyUpdated, "portal-audience", partial(audience.study_changed, kit))
     kit.bus.subscribe(StudyDecided, "portal-audit", partial(audit.decided, kit))
+    cleaner = Cleaner(kit)
+    pages = [
+        static.routes(),
+        language.routes(),
+        login.routes(kit, settings),
+        welcome.routes(kit, settings),
+        account.routes(kit, settings),
+    ]
     return Service(
         "portal",
-        routers=[api.routes(kit, settings.page_limit), admin.routes(kit), static.routes(), language.routes()],
+        routers=[
+            api.routes(kit, settings.page_limit),
+            admin.routes(kit),
+            static.routes(),
+            language.routes(),
+            *pages,
+        ],
+        start=[cleaner.start],
+        stop=[cleaner.stop],
         error_page=error_page,
     )

@@ -10,6 +10,7 @@ from kit.ids import secret_token
 from kit.service import Kit
 from services.portal.admin import account_id
 from services.portal.handlers import destination_names
+from services.portal.people.links import welcome_link
 from services.portal.rules.accounts import check_account, check_destination
 
 ADMIN = "admin"
@@ -33,6 +34,11 @@ async def ensure_admin(kit: Kit, known: str | None = None) -> str | None:
     token = Token(id=token_id(secret), account_id=admin.id, label="admin.token", created_at=kit.clock())
     await kit.documents.save(TOKENS, token)
     return secret
+
+
+async def first_person(kit: Kit) -> str | None:
+    """The path of the page that makes the first administrator; None once somebody can sign in."""
+    return await welcome_link(kit)
 
 
 async def seed(kit: Kit, accounts: Sequence[Account] = (), destinations: Sequence[Destination] = ()) -> None:

@@ -45,6 +45,15 @@ class Place:
     badge: int = 0
 
 
+ROLE_NAMES = {
+    Role.SEND: "send",
+    Role.VIEW: "see what is addressed to them",
+    Role.VIEW_ALL: "see all studies",
+    Role.APPROVE: "approve",
+    Role.ADMIN: "administer",
+}
+"""Each ends the sentence "may …"."""
+
 Badge = Callable[[Kit, Principal], Awaitable[int]]
 _badges: dict[str, Badge] = {}
 
@@ -214,6 +223,7 @@ def _templates() -> Environment:
         person=shown.person_name,
         size=shown.size,
         initials=shown.initials,
+        role_name=pass_context(lambda c, role: translated(c["language"], ROLE_NAMES[role])),
         translate=pass_context(lambda c, text: translated(c["language"], text)),
     )
     return environment

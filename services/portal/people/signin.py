@@ -28,7 +28,7 @@ async def by_password(kit: Kit, email: str, password: str, address: str) -> tupl
     await _count(kit, account, address, "password", key)
     right = await verify_password(login.password_hash if login is not None else "", password)
     if not right or login is None or account is None or account.disabled:
-        await _note(kit, account or NOBODY, "sign-in-failed", address)
+        await note(kit, account or NOBODY, "sign-in-failed", address)
         raise _wrong()
     await tries.forgive(documents, "password", key)
     await tries.take_back(documents, "address", address)
@@ -44,7 +44,7 @@ async def by_code(kit: Kit, login: Login, account: Account, code: str, address: 
     await _count(kit, account, address, "code", login.id)
     used = secondfactor.accept(kit, login, code)
     if not used:
-        await _note(kit, account, "second-factor-failed", address)
+        await note(kit, account, "second-factor-failed", address)
         raise Forbidden("wrong-code", "This code is not right, or was used already. Wait for the next one.")
     try:
         await kit.documents.save(LOGINS, login)
@@ -53,18 +53,18 @@ async def by_code(kit: Kit, login: Login, account: Account, code: str, address: 
     await tries.forgive(kit.documents, "code", login.id)
     await tries.take_back(kit.documents, "address", address)
     if used == "recovery code":
-        await _note(kit, account, "recovery-code-used", address)
+        await note(kit, account, "recovery-code-used", address)
 
 
 async def signed_in(kit: Kit, account: Account, address: str) -> None:
-    await _note(kit, account, "signed-in", address)
+    await note(kit, account, "signed-in", address)
 
 
 async def prove_password(kit: Kit, login: Login, account: Account, password: str, address: str) -> None:
     """Before something that a borrowed screen should not be enough for. Raises Forbidden and TooMany."""
     await _count(kit, account, address, "password", login.id)
     if not await verify_password(login.password_hash, password):
-        await _note(kit, account, "sign-in-failed", address)
+        await note(kit, account, "sign-in-failed", address)
         raise Forbidden("wrong-password", "Your present password is not right.")
     await tries.forgive(kit.documents, "password", login.id)
     await tries.take_back(kit.documents, "address", address)
@@ -80,7 +80,7 @@ async def set_password(
     login.password_hash = await hash_password(password)
     login.password_at = kit.clock()
     mails = [_letter(kit, "password-changed", login, account)] if tell else []
-    await _note(kit, account, "password-changed")
+    await note(kit, account, "password-changed")
     try:
         await kit.documents.save(LOGINS, login, mails)
     except VersionConflict:
@@ -90,7 +90,7 @@ async def set_password(
 
 async def drop_second_factor(kit: Kit, by: Account, login: Login, account: Account) -> None:
     secondfactor.turn_off(login)
-    await _note(kit, by, "second-factor-off", about=account.id)
+    await note(kit, by, "second-factor-off", about=account.id)
     await kit.documents.save(LOGINS, login, [_letter(kit, "second-factor-off", login, account)])
     await tries.forgive(kit.documents, "code", login.id)
 
@@ -118,13 +118,13 @@ async def _count(kit: Kit, account: Account | None, address: str, what: str, key
         await tries.count_try(kit.documents, kit.clock(), tries.ADDRESS, "address", address)
         locks = await tries.count_try(kit.documents, kit.clock(), limit, what, key)
     except TooMany:
-        await _note(kit, account or NOBODY, "sign-in-locked", address)
+        await note(kit, account or NOBODY, "sign-in-locked", address)
         raise
     if locks:
-        await _note(kit, account or NOBODY, "locked", address)
+        await note(kit, account or NOBODY, "locked", address)
 
 
-async def _note(kit: Kit, who: Account, action: str, detail: str = "", *, about: str | None = None) -> None:
+async def note(kit: Kit, who: Account, action: str, detail: str = "", *, about: str | None = None) -> None:
     await changing(
         kit.documents,
         who,

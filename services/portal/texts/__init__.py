@@ -4,6 +4,7 @@
 in key and value, parted by a bar: `"%(num)s image | %(num)s images" = "%(num)s Bild | %(num)s Bilder"`.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from functools import cache
@@ -29,8 +30,14 @@ def catalogue(language: str) -> Mapping[str, str]:
 
 
 def translated(language: str, text: str) -> str:
-    """The text in that language; itself where there is no translation."""
-    return catalogue(language).get(text, text)
+    """The text in that language; itself where there is no translation. A sentence that was made with
+    one number in it is found by its form with %(n)s."""
+    texts = catalogue(language)
+    if text in texts:
+        return texts[text]
+    numbers = re.findall(r"\d+", text)
+    form = texts.get(text.replace(numbers[0], "%(n)s", 1)) if len(numbers) == 1 else None
+    return form % {"n": numbers[0]} if form is not None else text
 
 
 def translated_count(language: str, one: str, many: str, count: int) -> str:
