@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 
 _TIME = re.compile(
     r"(\d{4})(\d\d)?(\d\d)?(?:(\d\d)(\d\d)?(\d\d)?(?:[.,](\d{1,6})\d*)?)?\s*(?:([+-])(\d\d):?(\d\d))?"
@@ -29,6 +30,7 @@ def instant(text: str, zone: tzinfo) -> datetime | None:
         return None
 
 
+@lru_cache(maxsize=8192)
 def dicom_date(text: str) -> str:
     """DA (YYYYMMDD) of an HL7 date or time, shorter when the day or month is unknown; else empty.
 

@@ -8,7 +8,7 @@ from kit.hl7.message import Message, parse
 from schemas.envelope import Event
 from schemas.match import Hl7Received, PatientChanged, PatientMerged, StudyMatched, StudyUnmatched
 from schemas.portal import StudyDecided
-from schemas.shapes import Match, Order, Study
+from schemas.shapes import Demographics, Match, Order, Study
 from schemas.validate import StudyArrived, StudyUpdated
 from services.match.documents import MATCHES, ORDERS, PATIENTS, OrderDoc, Patient, StudyMatch
 from services.match.index import PatientIndex
@@ -102,17 +102,12 @@ class Handlers:
 
     async def patient_changed(self, event: PatientChanged) -> None:
         """Look again at studies that may be the patient's."""
-        tokens = demographic_tokens(event.patient)
-        if event.previous is not None:
-            tokens += demographic_tokens(event.previous)
-        if event.order is not None:
-            tokens += order_tokens(event.order)
-        await self._rematch(event, tokens, [event.patient_key])
+        known_as = [event.patient] if event.previous is None else [event.patient, event.previous]
+        await self._rematch(event, [event.patient_key], known_as, event.order)
 
     async def patient_merged(self, event: PatientMerged) -> None:
-        tokens = demographic_tokens(event.surviving) + demographic_tokens(event.retired)
         retired = patient_key(event.retired.issuer, event.retired.patient_id)
-        await self._rematch(event, tokens, [event.key, retired])
+        await self._rematch(event, [event.key, retired], [event.surviving, event.retired], None)
 
     async def look_again(self, study_id: str, cause: Event) -> None:
         """Match a known study anew and say so when that comes to something else.
@@ -135,12 +130,17 @@ class Handlers:
             record.remember(cause)
             await self._record(record, outcome, cause)
 
-    async def _rematch(self, event: Event, tokens: list[str], keys: list[str]) -> None:
+    async def _rematch(
+        self, event: Event, keys: list[str], known_as: list[Demographics], order: Order | None
+    ) -> None:
         if await self._documents.count(MATCHES, cap=1) == 0:
             return
+        tokens = order_tokens(order) if order is not None else []
+        for patient in known_as:
+            tokens += demographic_tokens(patient)
         for key in keys:
-            patient = await self._documents.get(PATIENTS, key)
-            tokens += patient.tokens if patient is not None else []
+            record = await self._documents.get(PATIENTS, key)
+            tokens += record.tokens if record is not None else []
         for found in (await self._index.orders(keys)).values():
             tokens += [token for local in found for token in order_tokens(local.order)]
         for study_id in await self._sharing(dict.fromkeys(tokens)):
