@@ -14,7 +14,6 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from kit.destinations import DESTINATIONS, Destination
 from kit.dicom.instance import read_instance
 from kit.dicom.pack import PackWriter
-from kit.documents.port import Has
 from kit.ids import derived_id, random_id
 from kit.service import Kit
 from schemas.envelope import Event
@@ -149,10 +148,9 @@ def decided(
 
 @dataclass
 class Running:
-    """The forward service at work; `said` are the events it published."""
+    """The forward service at work."""
 
     kit: Kit
-    said: list[Event]
 
     async def destination(self, **fields: Any) -> Destination:
         found = await self.kit.documents.get(DESTINATIONS, fields["id"])
@@ -189,10 +187,6 @@ class Running:
         ends = (State.PROVEN, State.FAILED, State.CANCELLED)
         return await self.until(event, destination, lambda delivery: delivery.state in ends, timeout)
 
-    async def asked(self, transaction: str) -> bool:
-        page = await self.kit.documents.find(DELIVERIES, {"transactions": Has(transaction)})
-        return bool(page.items)
-
     async def events(self, *topics: str) -> list[Event]:
         return [event for _, event in await self.kit.bus.read(after=0, topics=topics, limit=1000)]
 
@@ -204,7 +198,7 @@ async def forwarding(kit: Kit, settings: ForwardSettings = QUICK) -> AsyncIterat
     for start in service.start:
         await start()
     try:
-        yield Running(kit, [])
+        yield Running(kit)
     finally:
         for stop in service.stop:
             await stop()

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import pydicom
+from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from kit.service import Kit
 from services.forward.rules.states import State
 from tests.component.forward.comparing import assert_same_but_for_identity
 from tests.component.forward.studies import ct, decided, forwarding, make_study
-from tests.neighbours.pacs import Storescp
+from tests.neighbours.certificates import Authority, Pair
+from tests.neighbours.pacs import StartStorescp, Storescp
 
 
 def where(scp: Storescp, **more: object) -> dict[str, object]:
@@ -51,3 +53,52 @@ async def test_the_identity_is_reconciled_and_all_else_stays(
     for path in files:
         sent = pydicom.dcmread(path)
         assert_same_but_for_identity(sent, pydicom.dcmread(got[sent.SOPInstanceUID]))
+
+
+async def test_compressed_images_are_decoded_only_for_one_that_takes_no_others(
+    kit_env: Kit, start_storescp: StartStorescp, tmp_path: Path
+) -> None:
+    files = ct(tmp_path / "ct", 3)
+    plain = {}
+    for path in files:
+        dataset = pydicom.dcmread(path)
+        plain[dataset.SOPInstanceUID] = dataset.PixelData
+        dataset.compress(RLELossless, generate_instance_uid=False)
+        dataset.save_as(path)
+    takes_all, takes_plain = start_storescp(), start_storescp(accept_all=False)
+    async with forwarding(kit_env) as running:
+        await running.destination(**where(takes_all, id="all"))
+        await running.destination(**where(takes_plain, id="plain"))
+        event = decided(make_study(kit_env, files), "all", "plain")
+        await running.decide(event)
+        assert (await running.ended(event, "all")).stored == 3
+        delivery = await running.ended(event, "plain")
+        assert delivery.stored == 3, delivery.last_error
+    for path in takes_all.received():
+        assert pydicom.dcmread(path).file_meta.TransferSyntaxUID == RLELossless
+    for path in takes_plain.received():
+        got = pydicom.dcmread(path)
+        assert got.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+        assert got.PixelData == plain[got.SOPInstanceUID]
+        assert got.PatientID == "LOCAL-4711"
+    assert len(takes_plain.received()) == 3
+    assert list((kit_env.scratch / "forward").iterdir()) == []
+
+
+async def test_tls(
+    kit_env: Kit,
+    start_storescp: StartStorescp,
+    authority: Authority,
+    server_certificate: Pair,
+    tmp_path: Path,
+) -> None:
+    scp = start_storescp("+tls", str(server_certificate.key), str(server_certificate.certificate), "-ic")
+    async with forwarding(kit_env) as running:
+        await running.destination(**where(scp, tls=True, tls_ca=str(authority.certificate)))
+        await running.destination(**where(scp, id="untrusted", tls=True))
+        await running.destination(**where(scp, id="no-file", tls=True, tls_ca="/nowhere.pem"))
+        event = decided(make_study(kit_env, ct(tmp_path / "ct", 2)), "pacs", "untrusted", "no-file")
+        await running.decide(event)
+        assert (await running.ended(event, "pacs")).stored == 2
+        assert "TLS could not be agreed" in (await running.ended(event, "untrusted")).last_error
+        assert "certificate authority file" in (await running.ended(event, "no-file")).last_error
