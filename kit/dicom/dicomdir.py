@@ -5,7 +5,7 @@ Records are one flat sequence linked by offsets; the links are not followed, so 
 
 from dataclasses import dataclass
 from io import SEEK_END
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from kit.dicom.characters import Text
 from kit.dicom.elements import Element, Reader
@@ -34,7 +34,7 @@ def read_dicomdir(file: BinaryIO) -> list[DirectoryRecord]:
     size = file.seek(0, SEEK_END)
     found: list[DirectoryRecord] = []
 
-    def item(elements: list[Element], around: list[Element]) -> None:
+    def item(elements: list[Element], around: list[Element], items: list[Any]) -> None:
         record = _record(elements)
         if record is not None:
             found.append(record)

@@ -29,7 +29,7 @@ BINARY_KEPT = 16 * 1024
 """Longest OB, OW, UN … value captured."""
 OTHERS_KEPT = 64 * 1024
 MAX_DEPTH = 24
-MAX_ELEMENTS = 2_000_000
+MAX_ELEMENTS = 1_000_000
 MAX_ELEMENTS_HELD = 400_000
 MAX_FRAGMENTS = 500_000
 _WINDOW = 64 * 1024
@@ -70,8 +70,8 @@ _BIG = _Order(Struct(">HH2sH").unpack_from, Struct(">HHI").unpack_from, Struct("
 
 class Reader:
     """Reads data sets of one file. With `keep`, outermost sequences other than those tags are passed
-    over. `on_item(elements of an item, elements so far around it)` replaces the items of outermost
-    sequences, so that long ones need not be held.
+    over. `on_item(elements of an item, elements so far around it, items)` stands in for appending the
+    item of an outermost sequence to the list of its items, so that long ones need not be held.
 
     After `dataset()`: `patches` in file order, `troubles` (finding codes), `fragments` of the pixel
     data (the offset table first), `tail` (where trailing bytes that are no data begin; the end of
@@ -85,7 +85,7 @@ class Reader:
         *,
         big: bool = False,
         keep: frozenset[int] | None = None,
-        on_item: Callable[[list[Element], list[Element]], Any] | None = None,
+        on_item: Callable[[list[Element], list[Element], list[Any]], None] | None = None,
     ) -> None:
         self._file = file
         self.size = size
@@ -329,7 +329,7 @@ class Reader:
             return lambda elements: None
         if on_item is None:
             return items.append
-        return lambda elements: items.append(on_item(elements, before))
+        return lambda elements: on_item(elements, before, items)
 
     def _items(
         self,
@@ -361,7 +361,10 @@ class Reader:
                         "structure", "The file is damaged inside: an item is longer than its sequence."
                     )
                 )
+            self._count += 1
+            self._guard([])
             held = self._held
+            self._held += 1
             mark = len(self.patches)
             flavour = self._flavour(pos, stop, explicit)
             elements, after = self._elements(pos, stop, depth + 1, flavour, delimited=length == UNDEFINED)

@@ -18,6 +18,7 @@ from kit.dicom.elements import FRAGMENTS, PIXEL_TAGS, Element, Span
 from kit.dicom.errors import BrokenDicom
 
 MAX_JSON = 64 * 1024 * 1024
+"""Bytes of a header."""
 BULK = b'"BulkDataURI":"bulkdata/'
 """What stands in the bytes where an address is to be put before `bulkdata/`; it can't occur in a value,
 where quotes are escaped."""
@@ -164,7 +165,7 @@ class HeaderJson:
         self.bulk: list[Span] = []
         self.troubles: set[str] = set()
         self._explicit = explicit
-        self._size = 0
+        self._arena = bytearray()
         self._texts: dict[tuple[str, ...], Text] = {}
 
     def dataset(
@@ -207,17 +208,14 @@ class HeaderJson:
     def _sequence(self, items: list[Any], text: Text, signed: bool) -> dict[str, Any]:
         if not items:
             return {"vr": "SQ"}
-        return {
-            "vr": "SQ",
-            "Value": [
-                item if isinstance(item, orjson.Fragment) else self.dataset(item, text, signed)
-                for item in items
-            ],
-        }
+        if isinstance(items[0], int):
+            start, end = items
+            return {"vr": "SQ", "Value": orjson.Fragment(b"[" + self._arena[start : end - 1] + b"]")}
+        return {"vr": "SQ", "Value": [self.dataset(item, text, signed) for item in items]}
 
-    def item(self, elements: list[Element], before: list[Element]) -> orjson.Fragment:
-        """One item of an outermost sequence, serialised at once so that long sequences stay small.
-        `before` is what was read of the data set around it."""
+    def item(self, elements: list[Element], before: list[Element], items: list[Any]) -> None:
+        """One item of an outermost sequence, serialised at once so that long sequences stay small:
+        `items` becomes where they begin and end. `before` is what was read of the data set around."""
         terms: tuple[str, ...] = ()
         signed = False
         for tag, _, _, _, _, value in before:
@@ -225,12 +223,15 @@ class HeaderJson:
                 terms = tuple(_plain(value).strip(" \0").split("\\"))
             elif tag == _PIXEL_SIGN and value:
                 signed = value[:2] == b"\1\0"
-        return orjson.Fragment(self.dumps(self.dataset(elements, self.text(terms), signed)))
+        if not items:
+            items += (len(self._arena), 0)
+        self._arena += self.dumps(self.dataset(elements, self.text(terms), signed))
+        self._arena += b","
+        items[1] = len(self._arena)
 
     def dumps(self, content: dict[str, Any]) -> bytes:
         data = orjson.dumps(content)
-        self._size += len(data)
-        if self._size > MAX_JSON * 2:
+        if len(self._arena) + len(data) > MAX_JSON:
             raise BrokenDicom("too-many-elements", "The file's header is beyond all sensible size.")
         return data
 

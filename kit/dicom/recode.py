@@ -91,6 +91,19 @@ def sequence_header(tag: int, explicit: bool) -> bytes:
     return _header(tag, "SQ", 0xFFFFFFFF, explicit)
 
 
+def encoded(pieces: Iterable[bytes | Span]) -> tuple[bytes | Span, ...]:
+    """The pieces with neighbouring bytes joined: an item to put into a sequence."""
+    out: list[bytes | Span] = []
+    run: list[bytes] = []
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            run.append(piece)
+        else:
+            out += (b"".join(run), piece)
+            run = []
+    return (*out, b"".join(run))
+
+
 def flat(pieces: Iterable[bytes | Span], source: BinaryIO) -> Iterator[bytes]:
     """The pieces as bytes, in blocks. Raises BrokenDicom where the source is too short."""
     for piece in pieces:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from io import BytesIO
 from struct import pack
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from kit.dicom.characters import Text
 from kit.dicom.coercion import (
@@ -28,7 +28,7 @@ from kit.dicom.elements import UNDEFINED, Element, Reader, Span
 from kit.dicom.errors import BrokenDicom
 from kit.dicom.meta import IMPLICIT
 from kit.dicom.pack import PackEntry
-from kit.dicom.recode import ITEM, ITEM_END, SEQUENCE_END, recode, sequence_header
+from kit.dicom.recode import ITEM, ITEM_END, SEQUENCE_END, encoded, recode, sequence_header
 from schemas.shapes import Demographics, Order
 
 _CHARSET = 0x00080005
@@ -148,8 +148,9 @@ def _in_utf8(
 ) -> list[bytes | Span]:
     """The whole data set written anew with all its text in UTF-8; pixel data stays a span."""
 
-    def item(elements: list[Element], around: list[Element]) -> tuple[bytes | Span, ...]:
-        return tuple(recode(_texts_in_utf8(file, elements, Text(_terms(around))), file, explicit=explicit))
+    def item(elements: list[Element], around: list[Element], items: list[Any]) -> None:
+        changed = _texts_in_utf8(file, elements, Text(_terms(around)))
+        items.append(encoded(recode(changed, file, explicit=explicit)))
 
     head = _read_all(Reader(file, entry.header_end, on_item=item), entry.dataset_offset, explicit)
     text = Text(_terms(head))

@@ -22,7 +22,7 @@ from kit.dicom.errors import BrokenDicom
 from kit.dicom.frames import Frames
 from kit.dicom.meta import EXPLICIT, IMPLICIT, NATIVE, build_meta
 from kit.dicom.pack import InstanceFile, PackEntry
-from kit.dicom.recode import flat, recode
+from kit.dicom.recode import encoded, flat, recode
 from kit.objects.port import Objects
 
 _PIXELS = 0x7FE00010
@@ -94,13 +94,12 @@ def _read(source: BinaryIO, start: int, stop: int, explicit: bool, to_explicit: 
     """The elements of a range; items of outer sequences are encoded at once."""
     same = explicit == to_explicit
 
-    def item(elements: list[Element], around: list[Element]) -> tuple[bytes | Span, ...]:
+    def item(elements: list[Element], around: list[Element], items: list[Any]) -> None:
         signed = _is_signed(around)
-        return tuple(
-            recode(
-                elements, source, explicit=to_explicit, from_implicit=not same and to_explicit, signed=signed
-            )
+        pieces = recode(
+            elements, source, explicit=to_explicit, from_implicit=not same and to_explicit, signed=signed
         )
+        items.append(encoded(pieces))
 
     reader = Reader(source, stop, on_item=item)
     elements = reader.dataset(start, explicit)
