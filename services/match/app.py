@@ -32,8 +32,7 @@ def build(kit: Kit, settings: MatchSettings) -> Service:
         accession_from_filler=settings.hl7_accession_from_filler,
         worklist=worklist,
     )
-    kit.bus.subscribe(Hl7Received, "match-patients", handlers.learn_patients)
-    kit.bus.subscribe(Hl7Received, "match-orders", handlers.learn_orders)
+    kit.bus.subscribe(Hl7Received, "match", handlers.learn)
     kit.bus.subscribe(StudyArrived, "match", handlers.study_came)
     kit.bus.subscribe(StudyUpdated, "match", handlers.study_came)
     kit.bus.subscribe(StudyDecided, "match", handlers.study_decided)

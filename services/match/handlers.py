@@ -4,7 +4,7 @@ from datetime import datetime, tzinfo
 
 from kit.clock import Clock
 from kit.documents.port import Documents, Has, Where
-from kit.hl7.message import Message, parse
+from kit.hl7.message import parse
 from schemas.envelope import Event
 from schemas.match import Hl7Received, PatientChanged, PatientMerged, StudyMatched, StudyUnmatched
 from schemas.portal import StudyDecided
@@ -14,8 +14,15 @@ from services.match.documents import MATCHES, ORDERS, PATIENTS, OrderDoc, Patien
 from services.match.index import PatientIndex
 from services.match.records import Change, apply, apply_order, changes
 from services.match.rules.decide import Outcome, decide, differs, offer_orders
-from services.match.rules.facts import ORDERS as ORDER_TYPES
-from services.match.rules.facts import OrderFacts, merges, message_time, orders, patient_key, patients
+from services.match.rules.facts import (
+    OrderFacts,
+    PatientFacts,
+    merges,
+    message_time,
+    orders,
+    patient_key,
+    patients,
+)
 from services.match.rules.known import identity_of
 from services.match.rules.tokens import NAMING, by_rarity, demographic_tokens, order_tokens, study_tokens
 from services.match.tasks import WorklistTasks
@@ -45,32 +52,16 @@ class Handlers:
         self._worklist = worklist
         self._index = PatientIndex(documents)
 
-    async def learn_patients(self, event: Hl7Received) -> None:
-        """Every record the message is about, one save each."""
+    async def learn(self, event: Hl7Received) -> None:
+        """Every record and then every order that the message is about, one save each: what a crash
+        leaves out, the redelivery adds."""
         message = parse(event.text)
         when = message_time(message, event.time, self._zone)
-        planned = changes(patients(message, self._issuer), merges(message, self._issuer))
-        for key, change in planned.items():
-            record = await self._documents.get(PATIENTS, key) or Patient(id=key)
-            if record.has_seen(event):
-                continue
-            before = record.model_copy()
-            apply(change, record, when)
-            record.remember(event)
-            await self._documents.save(
-                PATIENTS, record, emits=_said(event, before, record, change, self._clock())
-            )
-
-    async def learn_orders(self, event: Hl7Received) -> None:
-        """Every order of the message, one save each."""
-        if tuple(event.message_type.split("^")) not in ORDER_TYPES:
-            return
-        message = parse(event.text)
         people = patients(message, self._issuer)
-        if not people:
-            return
-        for facts in self._orders(message):
-            await self._learn_order(event, facts, people[0].key, message)
+        for key, change in changes(people, merges(message, self._issuer)).items():
+            await self._learn_patient(event, key, change, when)
+        for facts in orders(message, self._zone, accession_from_filler=self._accession_from_filler):
+            await self._learn_order(event, facts, people[0], when)
 
     async def study_came(self, event: StudyArrived | StudyUpdated) -> None:
         """Match the study, then look once more at what came in between."""
@@ -191,33 +182,41 @@ class Handlers:
         )
         await self._documents.save(MATCHES, record, emits=[said])
 
-    async def _learn_order(self, event: Hl7Received, facts: OrderFacts, owner: str, message: Message) -> None:
+    async def _learn_patient(self, event: Hl7Received, key: str, change: Change, when: datetime) -> None:
+        record = await self._documents.get(PATIENTS, key) or Patient(id=key)
+        if record.has_seen(event):
+            return
+        before = record.model_copy()
+        apply(change, record, when)
+        record.remember(event)
+        said = _said(event, before, record, change, self._clock())
+        await self._documents.save(PATIENTS, record, emits=said)
+
+    async def _learn_order(
+        self, event: Hl7Received, facts: OrderFacts, owner: PatientFacts, when: datetime
+    ) -> None:
         record = await self._documents.get(ORDERS, facts.key)
-        record = record or OrderDoc(id=facts.key, patient_key=owner, order=Order())
+        record = record or OrderDoc(id=facts.key, patient_key=owner.key, order=Order())
         if record.has_seen(event):
             return
         before = (record.patient_key, record.order, record.cancelled)
-        apply_order(facts, owner, record, message_time(message, event.time, self._zone))
+        apply_order(facts, owner.key, record, when)
         record.tokens = [] if record.cancelled else order_tokens(record.order)
         record.remember(event)
         emits = []
         if record.version == 0 or before != (record.patient_key, record.order, record.cancelled):
-            person = patients(message, self._issuer)[0].demographics
             emits.append(
                 PatientChanged.after(
                     event,
                     time=self._clock(),
-                    key=owner,
+                    key=owner.key,
                     step=facts.key,
-                    patient_key=owner,
-                    patient=person,
+                    patient_key=owner.key,
+                    patient=owner.demographics,
                     order=record.order,
                 )
             )
         await self._documents.save(ORDERS, record, emits=emits)
-
-    def _orders(self, message: Message) -> list[OrderFacts]:
-        return orders(message, self._zone, accession_from_filler=self._accession_from_filler)
 
 
 def _take_in(record: StudyMatch, study: Study) -> None:
