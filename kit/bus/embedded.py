@@ -20,6 +20,7 @@ from schemas.wire import decode, encode
 
 _FLUSH_EVERY = 0.25
 _TRIM_EVERY = 3600.0
+_END = 1 << 62
 
 
 class EmbeddedBus:
@@ -29,6 +30,7 @@ class EmbeddedBus:
         self._grace = grace
         self._feeds: dict[tuple[str, str], Feed] = {}
         self._keeper: asyncio.Task[None] | None = None
+        self._started = False
         store.define(SCHEMA)
 
     def subscribe(self, event: type[E], group: str, handler: Handler[E]) -> None:
@@ -60,6 +62,7 @@ class EmbeddedBus:
             offsets.setdefault((group, topic), {})[partition] = seq
         for key, feed in self._feeds.items():
             feed.load(offsets.get(key, {}))
+        self._started = True
         self._store.listen(self._offer)
         for feed in self._feeds.values():
             feed.start()
@@ -72,7 +75,9 @@ class EmbeddedBus:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
-        await self._flush()
+        if self._started:
+            # Before that the feeds do not know how far they are: they would write down "nowhere".
+            await self._flush()
 
     async def dead_letters(self, *, limit: int = 100) -> list[DeadLetter]:
         return [
@@ -220,12 +225,10 @@ class EmbeddedBus:
     async def _trim(self) -> None:
         for name, topic in TOPICS.items():
             low = [feed.low_water for (_, topic_name), feed in self._feeds.items() if topic_name == name]
-            if not low:
-                continue
             oldest = instant_text(self._clock() - timedelta(days=topic.retention_days))
 
             def operation(
-                transaction: Transaction, values: tuple[Any, ...] = (name, min(low), oldest)
+                transaction: Transaction, values: tuple[Any, ...] = (name, min(low, default=_END), oldest)
             ) -> None:
                 transaction.connection.execute(
                     "DELETE FROM log WHERE topic = ? AND seq <= ? AND time < ?", values

@@ -19,6 +19,8 @@ BACKLOG = 1000
 CONFLICT_TRIES = 50
 DEFECT_TRIES = 3
 TRANSIENT_TRIES = 30
+FULL_S = 5.0
+UNREADABLE_S = 5.0
 _DELAYS = (0.1, 0.3, 1, 2, 5)
 
 Bury = Callable[["Feed", Event, str, int], Awaitable[None]]
@@ -133,6 +135,12 @@ class Feed:
                     _log.warning("%s of %s: %s", self.group, self.topic, error)
                     await asyncio.sleep(1)
                     continue
+                except Exception:  # noqa: BLE001 - the edge: a feed that ended would say nothing
+                    # An event that can't be read (of a newer version, perhaps) must not be passed over:
+                    # the lag grows, and this line repeats.
+                    _log.exception("%s can't read the log of %s", self.group, self.topic)
+                    await asyncio.sleep(UNREADABLE_S)
+                    continue
                 for seq, event in rows:
                     self._take(seq, event)
                 if rows:
@@ -187,7 +195,15 @@ class Feed:
                     return str(error), tries
                 await asyncio.sleep(0.002 * conflicts)
                 continue
-            except (TransientError, NoSpace) as error:
+            except NoSpace as error:
+                # Until there is room nothing else can go on either, and then it does by itself.
+                if self._stopping:
+                    return str(error), tries
+                _log.warning("%s of %s waits: the storage is full", self.group, self.topic)
+                await asyncio.sleep(FULL_S)
+                tries -= 1
+                continue
+            except TransientError as error:
                 reason, limit = str(error), TRANSIENT_TRIES
             except (PermanentError, Refused) as error:
                 return str(error), tries

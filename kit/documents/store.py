@@ -66,10 +66,12 @@ class Store:
         self._listeners.append(listener)
 
     def define(self, script: str) -> None:
-        """Run idempotent DDL at start."""
-        with self._connect() as connection:
-            connection.executescript(script)
-        connection.close()
+        """Run idempotent DDL at start: all of it, or nothing."""
+        connection = self._connect()
+        try:
+            connection.executescript(f"BEGIN IMMEDIATE;\n{script};\nCOMMIT;")
+        finally:
+            connection.close()
 
     async def write(self, operation: Callable[[Transaction], R]) -> R:
         """Run the operation in the next group. Durable on return; what it raises undoes it alone.
@@ -82,15 +84,17 @@ class Store:
         return await future
 
     def read_now(self, operation: Callable[[sqlite3.Connection], R]) -> R:
-        """For a look-up by primary key, which costs less than the hop to a thread."""
-        return operation(self._reader)
+        """For a look-up by primary key, which costs less than the hop to a thread. Raises TransientError."""
+        return _reading(operation, self._reader)
 
     async def read(self, operation: Callable[[sqlite3.Connection], R]) -> R:
+        """Raises TransientError."""
+
         def run() -> R:
             if not hasattr(self._local, "connection"):
                 self._local.connection = self._connect()
                 self._connections.append(self._local.connection)
-            return operation(self._local.connection)
+            return _reading(operation, self._local.connection)
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, run)
 
@@ -163,6 +167,15 @@ class Store:
                 future.set_exception(error)
             else:
                 future.set_result(result)
+
+
+def _reading(operation: Callable[[sqlite3.Connection], R], connection: sqlite3.Connection) -> R:
+    try:
+        return operation(connection)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:
+            raise  # a statement that is wrong: no trying again helps
+        raise _named(error) from error
 
 
 def _named(error: sqlite3.Error) -> Exception:
