@@ -203,8 +203,18 @@ def _define(store: Store, collection: Collection[Any], table: str) -> None:
             f"CREATE TABLE IF NOT EXISTS {table}_members (value TEXT NOT NULL, id TEXT NOT NULL, "
             "PRIMARY KEY (value, id)) WITHOUT ROWID"
         )
+        if present and not _exists(store, f"{table}_members"):
+            statements.append(
+                f"INSERT OR IGNORE INTO {table}_members (value, id) SELECT member.value, {table}.id "  # noqa: S608
+                f"FROM {table}, json_each({table}.body, '$.{collection.members}') AS member"
+            )
         statements.append(f"CREATE INDEX IF NOT EXISTS {table}_members_id ON {table}_members (id)")
     store.define(";\n".join(statements))
+
+
+def _exists(store: Store, table: str) -> bool:
+    sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+    return store.read_now(lambda c: c.execute(sql, (table,)).fetchone()) is not None
 
 
 def _table_name(collection: Collection[Any]) -> str:
