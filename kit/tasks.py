@@ -34,6 +34,9 @@ T = TypeVar("T", bound=TaskDoc)
 BACKOFF: tuple[timedelta, ...] = tuple(timedelta(seconds=s) for s in (2, 5, 15, 60, 300, 900, 3600))
 """Delay before try 2, 3, …; the last one repeats."""
 
+REST = timedelta(seconds=5)
+REST_AFTER_CONFLICT = timedelta(seconds=0.5)
+
 
 class TaskRunner(Generic[T]):
     """Runs the due tasks of one collection, up to `concurrency` at once.
@@ -77,6 +80,8 @@ class TaskRunner(Generic[T]):
         self._wake = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._resting: dict[str, datetime] = {}
+        """Tasks whose outcome could not be saved, and when they are looked at again."""
         self._stopping = False
 
     async def start(self) -> None:
@@ -139,21 +144,34 @@ class TaskRunner(Generic[T]):
 
     def _ready_at(self, task: T) -> datetime:
         due = task.due_at or self._clock()
-        held = task.lease_until is not None and not (self._exclusive and task.lease_owner != self._owner)
-        return max(due, task.lease_until) if held and task.lease_until is not None else due
+        rest = self._resting.get(task.id)
+        if rest is not None:
+            due = max(due, rest)
+        stale = self._exclusive and (task.lease_owner != self._owner or rest is not None)
+        return due if task.lease_until is None or stale else max(due, task.lease_until)
 
     async def _claim_and_work(self, task: T) -> None:
+        """What could not be saved is done again after a rest: with a full disk, neither in a hot loop nor
+        only when a long lease has run out."""
+        self._resting.pop(task.id, None)
+        rest: timedelta | None = REST
         try:
             task.lease_until = self._clock() + self._lease
             task.lease_owner = self._owner
             task.attempts += 1
             await self._documents.save(self._collection, task)
             await self._work_and_settle(task)
+            rest = None
         except VersionConflict:
+            rest = REST_AFTER_CONFLICT
             _log.info("task %s of %s was taken or changed elsewhere", task.id, self._collection.name)
         except (TransientError, NoSpace) as error:
             _log.warning("task %s of %s: %s", task.id, self._collection.name, error)
+        except Exception:  # noqa: BLE001 - the edge: giving up met a defect, which must not pass unseen
+            _log.exception("task %s of %s could not be settled", task.id, self._collection.name)
         finally:
+            if rest is not None:
+                self._resting[task.id] = self._clock() + rest
             del self._running[task.id]
             self._wake.set()
 

@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
+from kit import tasks
 from kit.documents.port import Collection
-from kit.errors import PermanentError, TransientError
+from kit.errors import NoSpace, PermanentError, TransientError, VersionConflict
 from kit.service import Kit
 from kit.tasks import TaskDoc, TaskRunner
 
@@ -161,3 +162,52 @@ async def test_stopping_lets_the_work_under_way_finish(kit_env: Kit) -> None:
     await started.wait()
     await board.runner.stop()
     assert (await kit_env.documents.get(CHORES, "a")).result == "done"
+
+
+async def test_what_a_full_disk_kept_from_being_saved_is_done_when_there_is_room(
+    make: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "REST", timedelta(seconds=0.05))
+    board = await make(lease=timedelta(hours=2))
+    save, full, tries = board.kit.documents.save, asyncio.Event(), 0
+
+    async def saving(collection, doc, emits=()):
+        nonlocal tries
+        if full.is_set():
+            tries += 1
+            raise NoSpace("disk-full", "full")
+        return await save(collection, doc, emits)
+
+    async def working(task: Chore) -> None:
+        board.calls.append(task.id)
+        if len(board.calls) == 1:
+            full.set()
+        task.due_at, task.result = None, "done"
+        await board.kit.documents.save(CHORES, task)
+
+    monkeypatch.setattr(board.kit.documents, "save", saving)
+    board.runner._work = working
+    await board.add("a")
+    await asyncio.sleep(0.5)
+    assert 2 <= tries < 30
+    full.clear()
+    assert (await board.result("a")).result == "done"
+
+
+@pytest.mark.parametrize("error", [VersionConflict("chores", "a", 1), KeyError("x")])
+async def test_an_outcome_that_was_not_kept_is_tried_again_at_once_not_when_the_lease_ends(
+    make: Callable, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(tasks, "REST", timedelta(seconds=0.05))
+    board = await make(lease=timedelta(hours=2), max_attempts=1)
+    give_up, failures = board.give_up, [error]
+
+    async def failing(task: Chore, reason: str) -> None:
+        if failures:
+            raise failures.pop()
+        await give_up(task, reason)
+
+    board.runner._give_up = failing
+    board.failures = [TransientError("away")] * 2
+    await board.add("a")
+    assert (await board.result("a")).result == "gave up: away"
