@@ -6,16 +6,15 @@ from typing import Any, Literal
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from kit.destinations import DESTINATIONS, Destination
+from kit.destinations import Destination
 from kit.documents.port import Scalar
-from kit.errors import NotFound, Refused, VersionConflict
-from kit.identity import ACCOUNTS, TOKENS, Account, Principal, Role, Token, token_id
-from kit.ids import derived_id, secret_token
+from kit.errors import NotFound
+from kit.identity import TOKENS, Account, Principal, Role, Token, token_id
+from kit.ids import secret_token
 from kit.service import Caller, Kit
-from services.portal.audit import changing
-from services.portal.handlers import destination_names
+from services.portal import accounts, destinations
+from services.portal.accounts import account_by, account_id, record
 from services.portal.models import AUDIT, AuditEntry
-from services.portal.rules.accounts import check_account, check_admin_left, check_destination
 
 
 class AccountFields(BaseModel):
@@ -98,22 +97,6 @@ class Trail(BaseModel):
     cursor: str | None
 
 
-def account_id(name: str) -> str:
-    """Accounts have one name each: the id derives from the name it was made under."""
-    return derived_id("account", name.strip().casefold())
-
-
-async def account_by(kit: Kit, text: str) -> Account:
-    """By id or name. Raises NotFound."""
-    account = await kit.documents.get(ACCOUNTS, text) if len(text) <= 64 else None
-    if account is None:
-        page = await kit.documents.find(ACCOUNTS, {"name": text.strip()}, limit=1)
-        account = page.items[0] if page.items else None
-    if account is None:
-        raise NotFound("no-account", "There is no such account.")
-    return account
-
-
 def routes(kit: Kit) -> APIRouter:
     router = APIRouter(prefix="/api", tags=["administration"])
     _account_routes(router, kit)
@@ -123,35 +106,17 @@ def routes(kit: Kit) -> APIRouter:
     return router
 
 
-async def _record(kit: Kit, who: Principal, action: str, kind: str, object_id: str, detail: str = "") -> None:
-    await changing(
-        kit.documents, who.account, kit.clock(), action=action, kind=kind, object_id=object_id, detail=detail
-    )
-
-
 def _account_routes(router: APIRouter, kit: Kit) -> None:
-    documents = kit.documents
-
     @router.get("/accounts")
-    async def accounts(who: Principal = Caller) -> list[ShownAccount]:
+    async def list_accounts(who: Principal = Caller) -> list[ShownAccount]:
         who.require(Role.ADMIN)
-        page = await documents.find(ACCOUNTS, order="name", limit=1000)
-        return [_shown(account) for account in page.items]
+        return [_shown(account) for account in await accounts.all_accounts(kit)]
 
     @router.post("/accounts", status_code=201)
     async def create_account(fields: AccountFields, who: Principal = Caller) -> ShownAccount:
         who.require(Role.ADMIN)
         account = Account(id=account_id(fields.name), **fields.model_dump())
-        account.name = account.name.strip()
-        check_account(account, await destination_names(kit))
-        if await documents.get(ACCOUNTS, account.id) is not None:
-            raise _taken()
-        await _record(kit, who, "made", "account", account.id, ",".join(sorted(account.roles)))
-        try:
-            await documents.save(ACCOUNTS, account)
-        except VersionConflict as error:
-            raise _taken() from error
-        return _shown(account)
+        return _shown(await accounts.make_account(kit, who, account))
 
     @router.patch("/accounts/{text}")
     async def change_account(text: str, fields: AccountFields, who: Principal = Caller) -> ShownAccount:
@@ -159,33 +124,7 @@ def _account_routes(router: APIRouter, kit: Kit) -> None:
         account = await account_by(kit, text)
         changes = fields.model_dump(exclude_unset=True)
         changed = Account.model_validate({**account.model_dump(), **changes})
-        changed.version = account.version
-        changed.name = changed.name.strip()
-        check_account(changed, await destination_names(kit))
-        if changed.name != account.name and await _name_is_used(kit, changed):
-            raise _taken()
-        if Role.ADMIN in account.roles and not account.disabled:
-            check_admin_left(changed, await _admins(kit))
-        await _record(kit, who, "changed", "account", account.id, ",".join(sorted(changes)))
-        await documents.save(ACCOUNTS, changed)
-        kit.identity.forget()
-        return _shown(changed)
-
-
-async def _admins(kit: Kit) -> list[Account]:
-    page = await kit.documents.find(ACCOUNTS, limit=1000)
-    return [a for a in page.items if Role.ADMIN in a.roles and not a.disabled]
-
-
-async def _name_is_used(kit: Kit, account: Account) -> bool:
-    page = await kit.documents.find(ACCOUNTS, {"name": account.name}, limit=2)
-    return any(other.id != account.id for other in page.items)
-
-
-def _taken() -> Refused:
-    return Refused(
-        "name-taken", "There is, or was, an account of this name. Choose another, or change that one."
-    )
+        return _shown(await accounts.change_account(kit, who, account, changed))
 
 
 def _shown(account: Account) -> ShownAccount:
@@ -217,7 +156,7 @@ def _token_routes(router: APIRouter, kit: Kit) -> None:
             created_at=now,
             expires_at=now + timedelta(days=new.days) if new.days is not None else None,
         )
-        await _record(kit, who, "made", "token", token.id[:16], account.id)
+        await record(kit, who, "made", "token", token.id[:16], account.id)
         await documents.save(TOKENS, token)
         return IssuedToken(secret=secret, **_shown_token(token).model_dump())
 
@@ -226,7 +165,7 @@ def _token_routes(router: APIRouter, kit: Kit) -> None:
         """By id, or by its first 16 characters or more."""
         who.require(Role.ADMIN)
         found = await _token(kit, token)
-        await _record(kit, who, "revoked", "token", found.id[:16], found.account_id)
+        await record(kit, who, "revoked", "token", found.id[:16], found.account_id)
         await documents.delete(TOKENS, found)
         kit.identity.forget()
         return Response(status_code=204)
@@ -253,14 +192,11 @@ def _shown_token(token: Token) -> ShownToken:
 
 
 def _destination_routes(router: APIRouter, kit: Kit) -> None:
-    documents = kit.documents
-
     @router.get("/destinations")
-    async def destinations(who: Principal = Caller) -> list[dict[str, Any]]:
+    async def list_destinations(who: Principal = Caller) -> list[dict[str, Any]]:
         """An approver sees names and kinds, an administrator all."""
         who.require(Role.APPROVE)
-        page = await documents.find(DESTINATIONS, limit=1000)
-        all_fields = [_shown_destination(d).model_dump() for d in page.items]
+        all_fields = [_shown_destination(d).model_dump() for d in await destinations.all_destinations(kit)]
         if who.may(Role.ADMIN):
             return all_fields
         return [{"name": fields["name"], "kind": fields["kind"]} for fields in all_fields]
@@ -269,47 +205,23 @@ def _destination_routes(router: APIRouter, kit: Kit) -> None:
     async def create_destination(new: NewDestination, who: Principal = Caller) -> ShownDestination:
         who.require(Role.ADMIN)
         destination = Destination(id=new.name, **new.model_dump(exclude={"name"}))
-        check_destination(destination)
-        await _record(kit, who, "made", "destination", destination.id)
-        try:
-            await documents.save(DESTINATIONS, destination)
-        except VersionConflict as error:
-            raise Refused(
-                "name-taken", "There is a destination of this name. Change it, or choose another."
-            ) from error
-        return _shown_destination(destination)
+        return _shown_destination(await destinations.make_destination(kit, who, destination))
 
     @router.patch("/destinations/{name}")
-    async def change_destination(
+    async def patch_destination(
         name: str, fields: DestinationFields, who: Principal = Caller
     ) -> ShownDestination:
         who.require(Role.ADMIN)
-        destination = await _destination(kit, name)
+        destination = await destinations.destination_by(kit, name)
         changes = fields.model_dump(exclude_unset=True)
         changed = Destination.model_validate({**destination.model_dump(), **changes})
-        changed.version = destination.version
-        check_destination(changed)
-        await _record(kit, who, "changed", "destination", name, ",".join(sorted(changes)))
-        await documents.save(DESTINATIONS, changed)
-        return _shown_destination(changed)
+        return _shown_destination(await destinations.change_destination(kit, who, destination, changed))
 
     @router.delete("/destinations/{name}", status_code=204)
     async def remove_destination(name: str, who: Principal = Caller) -> Response:
         who.require(Role.ADMIN)
-        destination = await _destination(kit, name)
-        page = await documents.find(ACCOUNTS, limit=1000)
-        if any(name in account.destinations for account in page.items):
-            raise Refused("in-use", "An account sends to this destination. Change the account first.")
-        await _record(kit, who, "removed", "destination", name)
-        await documents.delete(DESTINATIONS, destination)
+        await destinations.remove_destination(kit, who, await destinations.destination_by(kit, name))
         return Response(status_code=204)
-
-
-async def _destination(kit: Kit, name: str) -> Destination:
-    destination = await kit.documents.get(DESTINATIONS, name) if len(name) <= 64 else None
-    if destination is None:
-        raise NotFound("no-destination", "There is no such destination.")
-    return destination
 
 
 def _shown_destination(destination: Destination) -> ShownDestination:

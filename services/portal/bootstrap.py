@@ -8,7 +8,7 @@ from kit.errors import Unauthorized
 from kit.identity import ACCOUNTS, TOKENS, Account, Role, Token, token_id
 from kit.ids import secret_token
 from kit.service import Kit
-from services.portal.admin import account_id
+from services.portal.accounts import account_id
 from services.portal.handlers import destination_names
 from services.portal.people.links import welcome_link
 from services.portal.rules.accounts import check_account, check_destination

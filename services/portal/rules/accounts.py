@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from kit.destinations import Destination
 from kit.errors import Refused
-from kit.identity import Account, Role
+from kit.identity import Account, Group, Role
 
 
 def check_account(account: Account, destinations: Sequence[str]) -> None:
@@ -32,7 +32,26 @@ def check_account(account: Account, destinations: Sequence[str]) -> None:
             raise Refused(
                 "bad-account", "Write addresses as 10.1.2.3, or networks as 10.1.2.0/24."
             ) from error
-    unknown = [name for name in account.destinations if name not in destinations]
+    _check_departments(account.departments)
+    _check_known(account.destinations, destinations)
+
+
+def check_group(group: Group, destinations: Sequence[str]) -> None:
+    """Raises Refused."""
+    if not group.name.strip() or len(group.name) > 100 or not group.name.isprintable():
+        raise Refused("bad-group", "A group needs a name of at most 100 characters.")
+    _check_departments(group.departments)
+    _check_known(group.destinations, destinations)
+
+
+def _check_departments(departments: Sequence[str]) -> None:
+    for name in departments:
+        if not name.strip() or len(name) > 64 or not name.isprintable():
+            raise Refused("bad-department", "A department's name has at most 64 characters.")
+
+
+def _check_known(chosen: Sequence[str], known: Sequence[str]) -> None:
+    unknown = [name for name in chosen if name not in known]
     if unknown:
         raise Refused("unknown-destination", f"There is no destination {unknown[0][:64]!r}.")
 
