@@ -26,9 +26,15 @@ def opened(submission: SubmissionDoc) -> SubmissionOpened:
 
 
 def check_batch(
-    submission: SubmissionDoc, ranges: ordinals.Ranges, size: int, settings: UploadSettings
+    submission: SubmissionDoc,
+    ranges: ordinals.Ranges,
+    size: int,
+    settings: UploadSettings,
+    *,
+    numbered_here: bool = False,
 ) -> None:
-    """Whether a batch of these ordinals and this many bytes may join. Raises Refused."""
+    """Whether a batch of these ordinals and this many bytes may join. Raises Refused. Ordinals that were
+    given by this house, to files it has acknowledged, have no bound."""
     if submission.state == "closed":
         raise submission_closed()
     if ordinals.overlap(submission.received, ranges):
@@ -37,7 +43,7 @@ def check_batch(
             "Some of these files have come already. Ask for the ordinals and send the rest.",
         )
     bound = settings.max_files if submission.declared_files is None else submission.declared_files
-    if ranges[-1][1] >= bound:
+    if ranges[-1][1] >= bound and not numbered_here:
         raise Refused("bad-ordinals", f"The ordinals go beyond the {bound:,} files of this submission.")
     if len(submission.batches) >= settings.max_batches:
         raise TooLarge("too-many-batches", "This submission has too many batches. Put more files into each.")

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from itertools import count
 
 from kit.errors import NoSpace, NotFound, Refused, TransientError
 from kit.objects.port import Objects
@@ -239,7 +240,7 @@ async def store_session_batch(
         file.adopted = True
     if members:
         ranges = ordinals.of_numbers(int(member.name.partition("/")[0]) for member in members)
-        batch = Batch(file.id, ranges, (ObjectPart(key=key, size=size),))
+        batch = Batch(file.id, ranges, (ObjectPart(key=key, size=size),), numbered_here=True)
         await _register_somewhere(file, submission_id, batch, submissions, settings)
     await file.forget()
 
@@ -247,15 +248,22 @@ async def store_session_batch(
 async def _register_somewhere(
     file: SpoolFile, submission_id: str, batch: Batch, submissions: Submissions, settings: UploadSettings
 ) -> None:
-    """These files were acknowledged: when their submission closed meanwhile, a further one takes them."""
+    """These files were acknowledged: when their submission closed meanwhile, a further one takes them;
+    when that closed too before it got them (a crash came in between), another one."""
     try:
         await submissions.register(submission_id, batch)
+        return
     except Refused:
-        opening = Opening(client_id=f"late-{file.id}")
-        late, _ = await submissions.open(
-            Sender.model_validate(file.owner["sender"]), opening, quiet_s=settings.quiet_s
-        )
-        await submissions.register(late.id, batch)
+        sender = Sender.model_validate(file.owner["sender"])
+    for number in count():
+        opening = Opening(client_id=f"late-{file.id}-{number}" if number else f"late-{file.id}")
+        late, _ = await submissions.open(sender, opening, quiet_s=settings.quiet_s)
+        try:
+            await submissions.register(late.id, batch)
+            return
+        except Refused:
+            if (await submissions.get(late.id)).state == "open":
+                raise
 
 
 def _stored_members(objects: Objects, key: str) -> tuple[list[Member], int]:

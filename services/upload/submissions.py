@@ -12,7 +12,7 @@ import orjson
 from pydantic import BaseModel, Field
 
 from kit.clock import Clock
-from kit.documents.port import Documents
+from kit.documents.port import Documents, In
 from kit.errors import NotFound, Refused, VersionConflict
 from kit.ids import derived_id, random_id
 from schemas.envelope import Event
@@ -46,6 +46,8 @@ class Batch:
     id: str
     ranges: ordinals.Ranges
     parts: tuple[ObjectPart, ...]
+    numbered_here: bool = False
+    """Its ordinals were not chosen by the sender."""
 
     @property
     def size(self) -> int:
@@ -149,7 +151,13 @@ class Submissions:
                 submission = await self.get(submission_id)
                 if batch.id in submission.batches:
                     return submission.batches.index(batch.id) + 1
-                rules.check_batch(submission, batch.ranges, batch.size, self._settings)
+                rules.check_batch(
+                    submission,
+                    batch.ranges,
+                    batch.size,
+                    self._settings,
+                    numbered_here=batch.numbered_here,
+                )
                 event = rules.add_batch(submission, batch.id, batch.ranges, batch.parts, self._clock())
                 try:
                     await self._documents.save(SUBMISSIONS, submission, [event])
@@ -191,7 +199,9 @@ class Submissions:
             missing = ordinals.missing(submission.received, submission.declared_files)
             if missing:
                 raise Incomplete(ordinals.render(missing))
-        elif await self._documents.count(UPLOADS, {"submission_id": submission.id, "state": "open"}, cap=1):
+        elif await self._documents.count(
+            UPLOADS, {"submission_id": submission.id, "state": In(("open", "complete"))}, cap=1
+        ):
             raise Conflict("uploads-open", "Uploads of this submission are still under way. End them first.")
 
     async def close_when_silent(self, submission: SubmissionDoc, *, live: bool) -> None:
@@ -221,7 +231,7 @@ class Submissions:
 
     async def _last_upload(self, submission: SubmissionDoc) -> datetime:
         page = await self._documents.find(
-            UPLOADS, {"submission_id": submission.id, "state": "open"}, limit=1000
+            UPLOADS, {"submission_id": submission.id, "state": In(("open", "complete"))}, limit=1000
         )
         return max((upload.active_at for upload in page.items), default=submission.active_at)
 

@@ -62,3 +62,7 @@ def test_what_may_not_join(changes: dict, ranges: list, size: int, code: str):
         rules.check_batch(submission(**changes), ranges, size, SETTINGS)
     assert refused.value.code == code
     assert refused.value.text.endswith(".")
+
+
+def test_ordinals_given_here_have_no_bound():
+    rules.check_batch(submission(), [(100, 100)], 1, SETTINGS, numbered_here=True)
