@@ -149,10 +149,14 @@ class _Reading:
             reading = _Reading(target, target.tell())
             reading.note(*self.codes)
             reading.preamble = self.preamble
-            instance = replace(reading.instance(), source=target)
+            instance = reading.instance()
         except BaseException:
             target.close()
             raise
+        if instance.source is not None:  # converted once more
+            target.close()
+            return instance
+        instance = replace(instance, source=target)
         weakref.finalize(instance, target.close)
         return instance
 

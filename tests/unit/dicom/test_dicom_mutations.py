@@ -1,6 +1,7 @@
 """Damage at random: reading ends in an instance or in a refusal, and what is stored reads again."""
 
 from contextlib import suppress
+from datetime import UTC, datetime
 from io import BytesIO
 
 import orjson
@@ -12,6 +13,9 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, JPE
 
 from kit.dicom.dicomdir import read_dicomdir
 from kit.dicom.errors import BrokenDicom, NotDicom
+from kit.dicom.reconcile import reconcile
+from schemas.shapes import Demographics
+from tests.unit.dicom.packing import entry_of
 from tests.unit.dicom.samples import dataset, encapsulated, implicit10, part10, read, stored
 
 
@@ -58,10 +62,7 @@ CHANGES = st.lists(
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.sampled_from(SEEDS), changes=CHANGES, cut=st.integers(0, 1500))
 def test_damaged_files_end_in_an_answer(seed: bytes, changes, cut: int) -> None:
-    data = seed
-    for place, removed, added in changes:
-        place %= len(data) or 1
-        data = data[:place] + added + data[place + removed :]
+    data = damaged(seed, changes)
     if cut < 300:
         data = data[: len(data) - cut]
     for start in (0, 132):
@@ -80,6 +81,42 @@ def test_damaged_files_end_in_an_answer(seed: bytes, changes, cut: int) -> None:
         assert again.pieces[-1:] == instance.pieces[-1:] or again.source is None
         assert orjson.loads(again.json) == orjson.loads(instance.json)
         assert again.frames == instance.frames
+
+
+def damaged(seed: bytes, changes: list[tuple[int, int, bytes]]) -> bytes:
+    data = seed
+    for place, removed, added in changes:
+        place %= len(data) or 1
+        data = data[:place] + added + data[place + removed :]
+    return data
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(seed=st.sampled_from(SEEDS), changes=CHANGES, name=st.sampled_from(["Doe^Jane", "Łoś^Jan"]))
+def test_damaged_files_are_reconciled_or_refused(seed: bytes, changes, name: str) -> None:
+    data = damaged(seed, changes)
+    target = Demographics(patient_id="L1", issuer="HOSPITAL", name=name, birth_date="19700101", sex="F")
+    with suppress(BrokenDicom, NotDicom):
+        instance = read(data)
+        made = stored(instance, data)
+        pieces = reconcile(
+            BytesIO(made),
+            entry_of(instance),
+            target=target,
+            order=None,
+            decided_at=datetime(2026, 1, 1, tzinfo=UTC),
+            source="Elsewhere",
+            modifying_system="ANTEROOM",
+        )
+        sent = made[: instance.dataset_offset] + b"".join(
+            piece if isinstance(piece, bytes) else made[piece.offset : piece.offset + piece.length]
+            for piece in pieces
+        )
+        again = read(sent)
+        assert again.patient == target
+        assert again.accession_number == ""
+        assert again.sop_instance_uid == instance.sop_instance_uid
+        assert sent[again.header_end : again.pixel_end] == made[instance.header_end : instance.pixel_end]
 
 
 @settings(max_examples=100, deadline=None)
