@@ -142,14 +142,11 @@ class _Proving:
 
     async def _hear(self) -> bool:
         """Take the reports in. False: the step ends here, and the delivery was saved."""
-        delivery, settings = self.delivery, self.means.settings
+        delivery = self.delivery
+        if await _waits_for_reports(self.means, delivery):
+            return False
         reports = await reports_on(self.means.kit.documents, delivery.transactions)
         answered = all(report is not None for report in reports.values())
-        deadline = delivery.commitment_deadline or self.means.kit.clock()
-        left = (deadline - self.means.kit.clock()).total_seconds()
-        if not answered and left > 0:
-            await pause(self.means, delivery, min(settings.commitment_poll_s, left))
-            return False
         verdict = proof.by_reports(
             self.places.keys(),
             [(report.committed, report.failed) for report in reports.values() if report is not None],
@@ -269,8 +266,23 @@ def begin_proof(delivery: Delivery) -> None:
     delivery.identity_checked = False
 
 
+async def _waits_for_reports(means: Means, delivery: Delivery) -> bool:
+    """True when reports are still to come and may come; the delivery was saved then."""
+    deadline = delivery.commitment_deadline or means.kit.clock()
+    left = (deadline - means.kit.clock()).total_seconds()
+    if left <= 0:
+        return False
+    reports = await reports_on(means.kit.documents, delivery.transactions)
+    if all(report is not None for report in reports.values()):
+        return False
+    await pause(means, delivery, min(means.settings.commitment_poll_s, left))
+    return True
+
+
 async def prove(means: Means, delivery: Delivery) -> None:
     """One step of proving; ends in one save of the delivery."""
+    if delivery.commitment == "asked" and await _waits_for_reports(means, delivery):
+        return
     destination, kind = await means.destination(delivery.destination)
     ledgers = await ledgers_of(means.kit.documents, delivery.id)
     if any(books.to_send(ledger, means.settings.instance_tries) for ledger in ledgers):

@@ -1,5 +1,6 @@
 """The one kind of task of forward: a step of a delivery."""
 
+from kit.errors import NotFound, PermanentError
 from services.forward.closing import close_failed, close_replaced
 from services.forward.means import Means
 from services.forward.models import NEWEST_DECISIONS, Delivery
@@ -26,6 +27,8 @@ async def deliver(means: Means, delivery: Delivery) -> None:
             await prove(means, delivery)
     except Replaced:
         await close_replaced(means, delivery)
+    except NotFound:
+        raise PermanentError("The images of this study are no longer stored here.") from None
 
 
 async def give_up(means: Means, delivery: Delivery, reason: str) -> None:

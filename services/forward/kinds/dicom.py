@@ -137,7 +137,8 @@ async def echo(destination: Destination, settings: ForwardSettings) -> None:
 async def find(destination: Destination, wanted: Wanted, settings: ForwardSettings) -> Found:
     """IMAGE-level queries by the unique keys, a series at a time (PS3.4 C.4.1.2.1)."""
     models = (STUDY_ROOT_FIND, PATIENT_ROOT_FIND)
-    offered = [Context(model, PLAIN) for model in models]
+    # Verification beside it: some refuse an association of which they support nothing.
+    offered = [*(Context(model, PLAIN) for model in models), Context(VERIFICATION, PLAIN)]
     found: Found = {}
     async with _open(destination, offered, settings) as association:
         model = next((model for model in models if association.syntaxes(model)), None)
@@ -192,7 +193,8 @@ async def commit(
         await keep(Reported(report.transaction_uid, report.committed, report.failed))
         return Status(0)
 
-    async with _open(destination, [Context(COMMITMENT_CLASS, PLAIN)], settings, on_report) as association:
+    offered = [Context(COMMITMENT_CLASS, PLAIN), Context(VERIFICATION, PLAIN)]
+    async with _open(destination, offered, settings, on_report) as association:
         if not association.syntaxes(COMMITMENT_CLASS):
             raise NotOffered("it does not offer storage commitment")
         await before()

@@ -368,3 +368,32 @@ async def test_a_decision_delivered_twice_makes_one_delivery(kit_env: Kit, tmp_p
             await study_decided(event, kit_env.documents, kit_env.clock)
             assert len(await running.events("study-forwarded")) == 1
     assert len(pacs.stores) == 2
+
+
+async def test_images_that_are_gone_are_said_to_be_gone(kit_env: Kit, tmp_path: Path) -> None:
+    pacs = ScriptedPacs()
+    with pacs.running():
+        async with forwarding(kit_env) as running:
+            await running.destination(**pacs.destination())
+            study = make_study(kit_env, ct(tmp_path / "ct", 1))
+            kit_env.objects.delete(study.packs[0].key)
+            event = decided(study, "pacs")
+            await running.decide(event)
+            delivery = await running.ended(event, "pacs")
+    assert delivery.last_error == "The images of this study are no longer stored here."
+
+
+async def test_skipped_positions_are_not_sent(kit_env: Kit, tmp_path: Path) -> None:
+    files = ct(tmp_path / "ct", 4)
+    pacs = ScriptedPacs()
+    with pacs.running():
+        async with forwarding(kit_env) as running:
+            await running.destination(**pacs.destination())
+            study = make_study(kit_env, files)
+            pack = study.packs[0].model_copy(update={"skipped": (0, 2)})
+            event = decided(study.model_copy(update={"packs": (pack,)}), "pacs")
+            await running.decide(event)
+            delivery = await running.ended(event, "pacs")
+    assert delivery.state is State.PROVEN, delivery.last_error
+    assert delivery.total == 2
+    assert sorted(pacs.stores) == sorted([uids(files)[1], uids(files)[3]])
