@@ -176,9 +176,12 @@ class Handlers:
             record.due_at = None
         if record.state != "decided":
             record.state = "matched" if matched else "waiting"
-        kind = StudyMatched if matched else StudyUnmatched
-        said = kind.after(
-            cause, time=self._clock(), key=record.id, step=f"{record.id}:{match.revision}", match=match
+        step = f"{record.id}:{match.revision}"
+        now = self._clock()
+        said: Event = (
+            StudyMatched.after(cause, time=now, key=record.id, step=step, match=match)
+            if matched
+            else StudyUnmatched.after(cause, time=now, key=record.id, step=step, match=match)
         )
         await self._documents.save(MATCHES, record, emits=[said])
 
