@@ -58,6 +58,7 @@ class Grant(Doc):
     recipients: list[Person] = Field(default_factory=list)
     purpose: str = ""
     note: str = ""
+    patient: str = Field(default="", repr=False, description="upload-link: whose images, a hint")
     download: bool = False
     submission_id: str = Field(default="", description="what was sent through it")
     protection: Literal["none", "pin", "code"] = "none"

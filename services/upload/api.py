@@ -12,6 +12,7 @@ from kit.identity import Principal, Role
 from kit.service import Caller
 from schemas.shapes import Person, Sender
 from services.upload import ordinals
+from services.upload.addressing import addressed
 from services.upload.body import Body
 from services.upload.documents import MANIFESTS, SUBMISSIONS, Announced, SubmissionDoc
 from services.upload.settings import UploadSettings
@@ -86,7 +87,9 @@ def build_router(
     ) -> SubmissionView:
         caller.require(Role.SEND)
         opening = await _parsed(request, Opening, settings.max_manifest_bytes, settings)
-        submission, new = await submissions.open(caller.sender("api"), opening)
+        opening = await addressed(request.app.state.identity, documents, caller, opening)
+        sender = caller.sender("api" if caller.session is None else "portal")
+        submission, new = await submissions.open(sender, opening)
         response.status_code = 201 if new else 200
         return view(submission)
 

@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from kit.errors import Refused, TooLarge
+from kit.sessions import COOKIE
 from kit.web import answer
 from services.upload.refusals import BrokenOff, ChecksumMismatch, Incomplete, SlowDown, TooSlow
 
@@ -133,7 +134,8 @@ def body_route(failures: Failures) -> type[APIRoute]:
 
             async def guarded(request: Request) -> Response:
                 loop = asyncio.get_running_loop()
-                who = hashlib.sha256(request.headers.get("authorization", "").encode()).hexdigest()
+                secret = request.headers.get("authorization") or request.cookies.get(COOKIE, "")
+                who = hashlib.sha256(secret.encode()).hexdigest()
                 watched = _Watched(request)
                 try:
                     failures.check(who, loop.time())

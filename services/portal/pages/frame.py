@@ -182,6 +182,7 @@ async def _places(kit: Kit, who: Principal, language: str) -> list[Place]:
         ("/", "Inbox", Role.VIEW),
         ("/send", "Send", Role.SEND),
         ("/submissions", "Sent", Role.SEND),
+        ("/requests", "Request", Role.VIEW),
         ("/admin", "Admin", Role.ADMIN),
     ):
         if who.kind == "account" and who.may(role):

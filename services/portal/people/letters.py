@@ -9,7 +9,7 @@ from kit.service import Kit
 from schemas.portal import AccountMailRequested
 from schemas.shapes import Person
 
-Letter = Literal["invite", "reset", "password-changed", "second-factor-off"]
+Letter = Literal["invite", "reset", "password-changed", "second-factor-off", "upload-link"]
 
 
 def letter(

@@ -29,6 +29,17 @@ def catalogue(language: str) -> Mapping[str, str]:
     return found
 
 
+@cache
+def topic(language: str, name: str) -> Mapping[str, str]:
+    """The texts of one file, for scripts that build parts of a page. Empty for the sources' own language."""
+    if language == DEFAULT or language not in LANGUAGES:
+        return {}
+    found: dict[str, str] = tomllib.loads(
+        files(__package__).joinpath(language, f"{name}.toml").read_text("utf-8")
+    )
+    return found
+
+
 def translated(language: str, text: str) -> str:
     """The text in that language; itself where there is no translation. A sentence that was made with
     one number in it is found by its form with %(n)s."""

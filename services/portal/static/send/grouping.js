@@ -1,0 +1,85 @@
+// Patients, studies and series out of what was read of the files. Pure.
+
+export function emptyFound() {
+  return { files: 0, bytes: 0, studies: new Map(), rest: [], directories: [], unreadable: 0 };
+}
+
+export function add(found, source, result) {
+  found.files++;
+  found.bytes += source.size;
+  if (result.kind === "directory") found.directories.push({ source, lists: result.lists });
+  else if (result.kind === "unreadable") { found.unreadable++; found.rest.push({ source, kind: "unreadable" }); }
+  else if (result.kind === "dicom") addImage(found, source, result);
+  else found.rest.push({ source, kind: result.kind });
+}
+
+function addImage(found, source, image) {
+  const key = `${patientKey(image.patient)}\n${image.study.uid}`;
+  let study = found.studies.get(key);
+  if (!study) {
+    study = { key, uid: image.study.uid, date: image.study.date, text: image.study.text, patient: image.patient, series: new Map(), images: 0, bytes: 0, chosen: true };
+    found.studies.set(key, study);
+  }
+  let series = study.series.get(image.series.uid);
+  if (!series) {
+    series = { ...image.series, images: [] };
+    study.series.set(image.series.uid, series);
+  }
+  series.images.push({ source, number: image.number });
+  study.images++;
+  study.bytes += source.size;
+}
+
+// Written differently, the same person: case, accents and spaces of the name do not count.
+export function patientKey({ name, birth, id }) {
+  const plain = name.split("=")[0].normalize("NFD").replace(/\p{M}/gu, "").toLowerCase().replace(/[\s^,.]+/g, " ").trim();
+  return plain || birth ? `${plain}|${birth}` : `id|${id}`;
+}
+
+export function patientsOf(studies) {
+  const found = new Map();
+  for (const study of studies) {
+    const key = patientKey(study.patient);
+    if (!found.has(key)) found.set(key, []);
+    found.get(key).push(study);
+  }
+  return found;
+}
+
+// The files of a study as they are looked at: series by number, images by theirs.
+export function inOrder(study) {
+  const series = [...study.series.values()].sort((a, b) => (a.number ?? 1e9) - (b.number ?? 1e9));
+  return series.flatMap((one) => one.images.sort((a, b) => a.number - b.number).map((image) => image.source));
+}
+
+export function middle(series) {
+  const sorted = series.images.toSorted((a, b) => a.number - b.number);
+  return sorted[Math.floor(sorted.length / 2)].source;
+}
+
+// How many images a disc's index lists, and how many of them are here.
+export function indexCheck(found) {
+  let lists = 0, here = 0;
+  const paths = new Set();
+  for (const study of found.studies.values()) for (const series of study.series.values()) for (const image of series.images) paths.add(image.source.path.toLowerCase());
+  for (const { source, lists: listed } of found.directories) {
+    const folder = source.path.includes("/") ? `${source.path.slice(0, source.path.lastIndexOf("/"))}/` : "";
+    for (const file of listed) {
+      lists++;
+      const path = (folder + file).toLowerCase();
+      if (paths.has(path) || paths.has(`${path}.dcm`)) here++;
+    }
+  }
+  return { lists, here };
+}
+
+// Whether what the sender typed ("Morgan", "Alexandra Morgan 14.3.1962") can be this patient.
+export function fits(typed, { name, birth, id }) {
+  const words = typed.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
+  const known = `${name} ${id}`.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
+  const dates = [birth, birth.slice(0, 4), birth.slice(4, 6), birth.slice(6, 8), birth.slice(4, 6).replace(/^0/, ""), birth.slice(6, 8).replace(/^0/, "")];
+  return words.every((word) => (/^\d+$/.test(word) ? dates.includes(word) || known.includes(word) : word.length < 3 || isMonth(word) || known.some((one) => one.startsWith(word) || word.startsWith(one))));
+}
+
+const MONTHS = /^(jan|feb|mar|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)/;
+function isMonth(word) { return MONTHS.test(word); }
