@@ -14,6 +14,7 @@ from kit.archives.entry import ArchiveError, Entry, MemberError
 BLOCK = 512
 _EXTENDED_MAX = 1024 * 1024
 _REGULAR = (b"0", b"\0", b"7")
+_SPARSE = "GNU.sparse"
 _SKIPPED = {b"1": "link", b"2": "link", b"3": "device", b"4": "device", b"6": "device", b"S": "sparse"}
 
 
@@ -62,7 +63,8 @@ def headers(file: BinaryIO) -> Iterator[TarHeader]:
             _exactly(file, -size % BLOCK)
             position += size + (-size % BLOCK)
             if kind == b"x":
-                extended.update(_pax(data))
+                # of headers in a row, without bound, no more is kept than is used
+                extended.update((key, text) for key, text in _pax(data).items() if _is_used(key))
             elif kind == b"L":
                 extended["path"] = _text(data.split(b"\0", 1)[0])
             continue
@@ -71,7 +73,7 @@ def headers(file: BinaryIO) -> Iterator[TarHeader]:
             if not extended["size"].isdecimal() or len(extended["size"]) > 18:
                 raise ArchiveError("archive-damaged")
             size = int(extended["size"])
-        sparse = any(key.startswith("GNU.sparse") for key in extended)
+        sparse = _SPARSE in extended
         extended = {}
         yield TarHeader(name, size, _kind(kind, name, sparse), position)
         whole = size + (-size % BLOCK)
@@ -179,6 +181,10 @@ def _text(data: bytes) -> str:
         return data.decode("latin-1")
 
 
+def _is_used(key: str) -> bool:
+    return key in ("path", "size", _SPARSE)
+
+
 def _pax(data: bytes) -> dict[str, str]:
     """Records "<length> <keyword>=<value>\\n"; what is malformed ends the reading of the header."""
     records: dict[str, str] = {}
@@ -192,7 +198,8 @@ def _pax(data: bytes) -> dict[str, str]:
         key, separator, value = record.partition(b"=")
         if not separator or length <= 0:
             break
-        records[_text(key)] = _text(value)
+        name = _text(key)
+        records[_SPARSE if name.startswith(_SPARSE) else name] = _text(value)
         position += length
     return records
 

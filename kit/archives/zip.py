@@ -116,6 +116,9 @@ class _Inflate:
         self._zlib = zlib.decompressobj(-15)
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
+        if self._zlib.eof:
+            # as bz2 does: zlib would gather all that follows in memory
+            raise EOFError
         return self._zlib.decompress(self._zlib.unconsumed_tail + data, max_length)
 
     @property

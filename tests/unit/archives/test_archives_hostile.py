@@ -7,7 +7,10 @@ import lzma
 import random
 import struct
 import tarfile
+import time
+import tracemalloc
 import zipfile
+import zlib
 
 import pycdlib
 import pytest
@@ -174,3 +177,45 @@ def test_a_window_reads_its_ranges_alone() -> None:
         part.seek(-2, io.SEEK_END)
         assert part.read() == b"89"
     assert not file.closed
+
+
+def test_what_follows_a_deflated_stream_is_not_gathered() -> None:
+    """A member whose packed size covers far more than its stream: reading on would cost its square."""
+    packed = zlib.compressobj(wbits=-15)
+    stream = packed.compress(b"hello") + packed.flush()
+    rest = bytes(64 << 20)
+    size = len(stream) + len(rest)
+    local = struct.pack("<4s5H3L2H", b"PK\3\4", 20, 0, 8, 0, 0, zlib.crc32(b"hello"), size, 5, 1, 0) + b"a"
+    central = (
+        struct.pack(
+            "<4s6H3L5H2L", b"PK\1\2", 20, 20, 0, 8, 0, 0, zlib.crc32(b"hello"), size, 5, 1, 0, 0, 0, 0, 0, 0
+        )
+        + b"a"
+    )
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, len(central), len(local) + size, 0)
+    data = local + stream + rest + central + end
+    began = time.process_time()
+    assert read_all(data) == ({"a": b"hello"}, "")
+    assert time.process_time() - began < 2
+
+
+def test_headers_without_end_before_one_member_are_not_gathered() -> None:
+    def pax(key: str) -> bytes:
+        value = "v" * 900_000
+        record = f" {key}={value}\n"
+        length = len(record) + 6
+        content = f"{length}{record}".encode()
+        assert len(content) == length
+        info = tarfile.TarInfo("x")
+        info.type, info.size = tarfile.XHDTYPE, length
+        return info.tobuf() + content + bytes(-length % 512)
+
+    data = b"".join(pax(f"key{number:03}") for number in range(40)) + make_tar()
+    tracemalloc.start()
+    try:
+        found = [header.name for header in headers(io.BytesIO(data))]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert "a.txt" in found
+    assert peak < 12_000_000
