@@ -1,7 +1,8 @@
 """The HTTP side of a process: the services' routers, one form of error answer, health, metrics."""
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -14,6 +15,9 @@ from kit.guard import Guard
 from kit.service import ErrorPage, Kit, Service
 
 _log = logging.getLogger(__name__)
+
+_CHECK_S = 10.0
+_READY_FOR_S = 2.0
 
 
 def build_app(
@@ -101,9 +105,38 @@ def _route(request: Request) -> str:
     return getattr(route, "path", "unknown route")
 
 
+class _Readiness:
+    """Anybody may ask, so asking costs little: everybody who asks within two seconds gets one answer,
+    and neighbours are asked side by side, each with its time."""
+
+    def __init__(self, checks: Mapping[str, Callable[[], Awaitable[str | None]]]) -> None:
+        self._checks = checks
+        self._lock = asyncio.Lock()
+        self._found: dict[str, str | None] = {}
+        self._until = 0.0
+
+    async def look(self) -> dict[str, str | None]:
+        loop = asyncio.get_running_loop()
+        async with self._lock:
+            if loop.time() >= self._until:
+                answers = await asyncio.gather(*(self._ask(check) for check in self._checks.values()))
+                self._found = dict(zip(self._checks, answers, strict=True))
+                self._until = loop.time() + _READY_FOR_S
+            return self._found
+
+    async def _ask(self, check: Callable[[], Awaitable[str | None]]) -> str | None:
+        try:
+            async with asyncio.timeout(_CHECK_S):
+                return await check()
+        except TimeoutError:
+            return f"No answer within {_CHECK_S:g} seconds. Look whether it hangs."
+
+
 def _add_health(
     app: FastAPI, services: Sequence[Service], refresh_metrics: Callable[[], Awaitable[None]] | None
 ) -> None:
+    readiness = _Readiness({name: check for service in services for name, check in service.checks.items()})
+
     @app.get("/healthz", include_in_schema=False)
     async def healthz() -> Response:
         return PlainTextResponse("ok")
@@ -111,7 +144,7 @@ def _add_health(
     @app.get("/readyz", include_in_schema=False)
     async def readyz() -> Response:
         """Every door and neighbour by name: null is well, a sentence says what is wrong."""
-        found = {name: await check() for service in services for name, check in service.checks.items()}
+        found = await readiness.look()
         doors = {name: text for name, text in found.items() if name.endswith("door")}
         return JSONResponse(found, status_code=503 if any(doors.values()) else 200)
 

@@ -1,0 +1,47 @@
+"""What anybody may ask of the HTTP side."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from kit import web
+from kit.service import Kit, Service
+
+
+async def _ready(kit: Kit, service: Service, times: int) -> list[httpx.Response]:
+    transport = httpx.ASGITransport(web.build_app(kit, [service]))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        return await asyncio.gather(*(client.get("/readyz") for _ in range(times)))
+
+
+async def test_many_who_ask_whether_it_is_ready_share_one_answer(kit_env: Kit) -> None:
+    asked = 0
+
+    async def check() -> str | None:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0.05)
+        return "away"
+
+    answers = await _ready(kit_env, Service("x", checks={"scanner": check}), 50)
+    assert {answer.status_code for answer in answers} == {200}
+    assert answers[0].json() == {"scanner": "away"}
+    assert asked == 1
+
+
+async def test_a_neighbour_that_hangs_holds_nobody_up(kit_env: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "_CHECK_S", 0.05)
+
+    async def well() -> str | None:
+        return None
+
+    async def hangs() -> str | None:
+        await asyncio.sleep(3600)
+        return None
+
+    service = Service("x", checks={"scanner": hangs, "dicom-door": well, "hl7-door": hangs})
+    answer = (await _ready(kit_env, service, 1))[0]
+    assert answer.status_code == 503
+    assert answer.json()["dicom-door"] is None
+    assert "No answer" in answer.json()["scanner"]
