@@ -57,7 +57,6 @@ class ClamScanner:
     def __init__(self, address: ClamAddress) -> None:
         self._address = address
         self._socket: socket.socket | None = None
-        self._used = 0
 
     def __enter__(self) -> Self:
         return self
@@ -88,6 +87,7 @@ class ClamScanner:
         """PING on a connection of its own."""
         try:
             with self._connect() as probe:
+                probe.settimeout(_CONNECT_S)
                 probe.sendall(b"zPING\0")
                 return probe.recv(16).startswith(b"PONG")
         except (OSError, Unavailable):
@@ -112,7 +112,6 @@ class ClamScanner:
     def _session(self) -> socket.socket:
         if self._socket is None:
             self._socket = self._connect()
-            self._used = 0
             try:
                 self._socket.sendall(b"zIDSESSION\0")
             except OSError as error:
@@ -123,6 +122,7 @@ class ClamScanner:
         connection = self._session()
         file.seek(0)
         sent = 0
+        whole = False
         try:
             connection.sendall(b"zINSTREAM\0")
             while sent < size:
@@ -135,11 +135,12 @@ class ClamScanner:
                 sent += len(block)
             else:
                 connection.sendall(struct.pack(">I", 0))
+                whole = True
         except OSError:
             # clamd may have said why before it closed; the reply is read below.
             pass
         reply = self._reply(connection, sent)
-        return self._judge(reply)
+        return self._judge(reply, whole=whole)
 
     def _reply(self, connection: socket.socket, sent: int) -> str:
         connection.settimeout(_REPLY_S)
@@ -161,10 +162,10 @@ class ClamScanner:
             raise _Broken(sent)
         return reply.rstrip(b"\0").decode("utf-8", "replace")
 
-    def _judge(self, reply: str) -> Verdict:
-        """`<n>: stream: OK`, `… <signature> FOUND`, or `… ERROR`."""
+    def _judge(self, reply: str, *, whole: bool) -> Verdict:
+        """`<n>: stream: OK`, `… <signature> FOUND`, or `… ERROR`. An OK counts for what was sent whole."""
         answer = reply.split("stream: ", 1)[-1].strip()
-        if answer == "OK":
+        if answer == "OK" and whole:
             return CLEAN
         if answer.endswith(" FOUND"):
             signature = answer.removesuffix(" FOUND").strip()
