@@ -101,7 +101,7 @@ class Body:
 
 
 class Failures:
-    """Refused requests by token within the last minute."""
+    """Refused requests by sender within the last minute."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -150,6 +150,15 @@ def body_route(failures: Failures) -> type[APIRoute]:
             return guarded
 
     return BodyRoute
+
+
+def _who(request: Request) -> str:
+    """Whose failures count together: of one token, one session, or else of one address. Nobody without
+    credentials of his own can slow down those who have some."""
+    secret = request.headers.get("authorization") or request.cookies.get(COOKIE)
+    if secret:
+        return hashlib.sha256(secret.encode()).hexdigest()
+    return request.client.host if request.client else ""
 
 
 class _Watched:

@@ -6,9 +6,11 @@ import hashlib
 import os
 import zlib
 
+import httpx
 import pytest
 
 from kit.errors import NoSpace
+from kit.sessions import COOKIE
 from services.upload.documents import UPLOADS
 from tests.component.upload.conftest import OTHER, SECRET, Running, serving, settings_of, stored_files, tar_of
 
@@ -387,6 +389,16 @@ async def test_failures_are_slowed_down(accounts):
         assert answer.headers["retry-after"]
         other = await upload.client.get("/api/submissions", headers={"authorization": f"Bearer {OTHER}"})
         assert other.status_code == 200
+
+
+async def test_strangers_slow_down_nobody_but_themselves(accounts):
+    async with serving(accounts, settings_of(max_failures=3)) as upload:
+        async with httpx.AsyncClient(base_url=upload.url) as stranger:
+            statuses = [(await stranger.get("/api/submissions")).status_code for _ in range(5)]
+            assert statuses == [401, 401, 401, 429, 429]
+            cookie = {"cookie": f"{COOKIE}=a-browser-that-is-or-was-signed-in"}
+            assert (await stranger.get("/api/submissions", headers=cookie)).status_code == 401
+        assert (await upload.client.get("/api/submissions")).status_code == 200
 
 
 async def test_creating_again_replaces_what_broke_off(upload: Running):
