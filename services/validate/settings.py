@@ -32,4 +32,5 @@ class ValidateSettings(BaseModel):
     concurrency: int = Field(default=4, description="batches worked on at once")
     job_s: float = Field(default=300, description="time for a batch, beside that for its size")
     job_bytes_per_s: int = Field(default=2 * MIB, description="slowest speed a batch is worked on with")
+    scan_s: float = Field(default=2, description="time for each file beside that, with the antivirus on")
     waiting_notice_s: float = Field(default=600, description="a wait this long is told to the sender")

@@ -105,7 +105,10 @@ class BatchReader:
         await self._kit.documents.save(BATCHES, doc)
 
     def _time(self, doc: BatchDoc) -> float:
-        return self._settings.job_s + sum(part.size for part in doc.parts) / self._settings.job_bytes_per_s
+        """A scanner that is slow, not stuck, must not put file after file under suspicion."""
+        settings = self._settings
+        scanning = settings.scan_s * doc.announced if settings.clamav_host else 0
+        return settings.job_s + sum(part.size for part in doc.parts) / settings.job_bytes_per_s + scanning
 
     def _job(self, doc: BatchDoc, progress: Path) -> BatchJob:
         settings = self._settings
