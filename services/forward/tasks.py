@@ -36,6 +36,6 @@ async def give_up(means: Means, delivery: Delivery, reason: str) -> None:
     sentence = (
         reason
         if reason.endswith(".")
-        else f"Destination {delivery.destination} could not be used: {reason}. Check it, then retry."
+        else f"Sending to {delivery.destination} was given up: {reason}. Put that right, then retry."
     )
     await close_failed(means, delivery, Happening.GIVEN_UP, sentence)

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -63,6 +64,11 @@ async def _client(destination: Destination, settings: ForwardSettings) -> AsyncI
 async def _answer(destination: Destination, response: httpx.Response) -> bytes:
     """The body, within bounds. Raises what concerns the whole conversation."""
     status = response.status_code
+    if 300 <= status < 400:
+        raise PermanentError(
+            f"The address of destination {destination.id} has moved (HTTP {status}). "
+            "Correct the destination's settings, then retry."
+        )
     if status in (401, 403):
         raise PermanentError(f"Destination {destination.id} does not accept us (HTTP {status}).")
     if status in (408, 425, 429) or (status >= 500 and status != 501):
@@ -223,7 +229,7 @@ async def find(destination: Destination, wanted: Wanted, settings: ForwardSettin
         for series, instances in wanted.series.items():
             seen: set[str] = set()
             read = 0
-            path = f"studies/{wanted.study_instance_uid}/series/{series}/instances"
+            path = f"studies/{quote(wanted.study_instance_uid, '')}/series/{quote(series, '')}/instances"
             for _ in range(_MOST_PAGES):
                 rows = await _page(client, destination, path, read)
                 read += len(rows)

@@ -1,5 +1,6 @@
 """To a real storescp, which offers neither storage commitment nor queries."""
 
+import asyncio
 from pathlib import Path
 
 import pydicom
@@ -8,7 +9,7 @@ from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 from kit.service import Kit
 from services.forward.rules.states import State
 from tests.component.forward.comparing import assert_same_but_for_identity
-from tests.component.forward.studies import ct, decided, forwarding, make_study
+from tests.component.forward.studies import QUICK, ct, decided, forwarding, make_study
 from tests.neighbours.certificates import Authority, Pair
 from tests.neighbours.pacs import StartStorescp, Storescp
 
@@ -102,3 +103,26 @@ async def test_tls(
         assert (await running.ended(event, "pacs")).stored == 2
         assert "TLS could not be agreed" in (await running.ended(event, "untrusted")).last_error
         assert "certificate authority file" in (await running.ended(event, "no-file")).last_error
+
+
+async def test_one_that_falls_silent_in_the_middle_and_wakes_again(
+    kit_env: Kit, storescp: Storescp, tmp_path: Path
+) -> None:
+    files = ct(tmp_path / "ct", 60, size=512)
+    settings = QUICK.model_copy(update={"answer_timeout_s": 1, "max_attempts": 20})
+    async with forwarding(kit_env, settings) as running:
+        await running.destination(**where(storescp))
+        event = decided(make_study(kit_env, files), "pacs")
+        await running.decide(event)
+        while len(storescp.received()) < 10:
+            await asyncio.sleep(0.005)
+        storescp.process.pause()
+        try:
+            delivery = await running.until(event, "pacs", lambda delivery: delivery.last_error != "")
+            assert delivery.state is State.SENDING
+            assert delivery.stored < 60
+        finally:
+            storescp.process.go_on()
+        delivery = await running.ended(event, "pacs")
+        assert delivery.stored == 60
+    assert len(storescp.received()) == 60

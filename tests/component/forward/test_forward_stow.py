@@ -69,7 +69,12 @@ async def test_a_request_refused_whole_is_tried_one_by_one(kit_env: Kit, tmp_pat
 
 @pytest.mark.parametrize(
     ("status", "said"),
-    [(401, "does not accept us (HTTP 401)"), (404, "has no STOW-RS service"), (503, "HTTP 503")],
+    [
+        (301, "has moved"),
+        (401, "does not accept us (HTTP 401)"),
+        (404, "has no STOW-RS service"),
+        (503, "HTTP 503"),
+    ],
 )
 async def test_what_concerns_all_is_said(kit_env: Kit, tmp_path: Path, status: int, said: str) -> None:
     stow = ScriptedStow(lambda datasets: (status, None))
