@@ -19,15 +19,17 @@ class StudyDecided(Event):
 
 
 class AccountMailRequested(Event):
-    """Somebody is to get a mail about their own account. Key: the account."""
+    """Somebody is to get a mail about their own account, or with a link for them. Key: the account or link."""
 
     topic: ClassVar[str] = "account-mail-requested"
     owner: ClassVar[str] = "portal"
-    kind: Literal["invite", "reset", "password-changed", "second-factor-off"]
+    kind: Literal[
+        "invite", "reset", "password-changed", "second-factor-off", "share", "share-code", "upload-link"
+    ]
     account_id: str = ""
     to: Person
     language: str = "en"
     sealed: str = Field(
-        description="path of the link in the mail, sealed by the site's key: nobody else can read it"
+        description="path of the link in the mail (or the code), sealed by the site's key: nobody else can read it"
     )
     expires_at: datetime | None = Field(default=None, description="until when the link works")

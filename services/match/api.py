@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from kit.documents.port import Documents
 from kit.errors import NotFound
@@ -29,6 +29,15 @@ class FoundPatient(BaseModel):
     patient_key: str
     patient: Demographics
     orders: list[FoundOrder]
+
+
+class FoundPatients(BaseModel):
+    patients: list[FoundPatient]
+
+
+class PatientSearch(BaseModel):
+    q: Annotated[str, Field(min_length=2, max_length=100)]
+    limit: Annotated[int, Field(ge=1, le=50)] = 20
 
 
 class FeedView(BaseModel):
@@ -63,13 +72,21 @@ def routes(documents: Documents, door: Hl7Door, server: MllpServer) -> APIRouter
         q: Annotated[str, Query(min_length=2, max_length=100)],
         limit: Annotated[int, Query(ge=1, le=50)] = 20,
         caller: Principal = Caller,
-    ) -> dict[str, list[FoundPatient]]:
+    ) -> FoundPatients:
         """Local patients by the beginning of their ID, or of the words of their name."""
+        return await found(PatientSearch(q=q, limit=limit), caller)
+
+    @router.post("/patients/search")
+    async def find_patients(search: PatientSearch, caller: Principal = Caller) -> FoundPatients:
+        """The same for pages: what is looked for may be a name, and stands in no address."""
+        return await found(search, caller)
+
+    async def found(search: PatientSearch, caller: Principal) -> FoundPatients:
         caller.require(Role.APPROVE)
-        patients = await index.search(q, limit)
+        patients = await index.search(search.q, search.limit)
         orders = await index.orders(patient.key for patient in patients)
-        return {
-            "patients": [
+        return FoundPatients(
+            patients=[
                 FoundPatient(
                     patient_key=patient.key,
                     patient=patient.patient,
@@ -80,7 +97,7 @@ def routes(documents: Documents, door: Hl7Door, server: MllpServer) -> APIRouter
                 )
                 for patient in patients
             ]
-        }
+        )
 
     @router.get("/feed")
     async def feed_status(caller: Principal = Caller) -> FeedView:

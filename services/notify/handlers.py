@@ -73,13 +73,20 @@ async def account_mail_requested(ports: Ports, event: AccountMailRequested) -> N
     if event.expires_at is not None and event.expires_at <= now:
         return
     left = (event.expires_at - event.time).total_seconds() if event.expires_at is not None else 0
-    facts = {Kind.INVITE: {"days": math.ceil(left / 86_400)}, Kind.RESET: {"minutes": math.ceil(left / 60)}}
+    days, minutes = {"days": math.ceil(left / 86_400)}, {"minutes": math.ceil(left / 60)}
+    facts = {
+        Kind.INVITE: days,
+        Kind.SHARE: days,
+        Kind.UPLOAD_LINK: days,
+        Kind.RESET: minutes,
+        Kind.SHARE_CODE: minutes,
+    }
     kind = Kind(event.kind)
     notice = Notice(
         id=derived_id("account-mail", event.id),
         kind=kind,
-        channel="email",
-        recipient=event.to.email or "",
+        channel="sms" if event.to.phone and not event.to.email else "email",
+        recipient=event.to.email or event.to.phone or "",
         recipient_name=event.to.name,
         language=event.language,
         about="",

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kit.errors import PermanentError
 from kit.seal import MAIL, unseal
-from services.notify.models import Notice
+from services.notify.models import Kind, Notice
 
 LANGUAGES = ("en", "de")
 _SMS_LIMIT = 300
@@ -32,7 +32,8 @@ class Sign:
         """Where a notice leads: the page of what it is about, or the sealed path."""
         base = self.url.rstrip("/")
         if sealed:
-            return base + unseal(self.site_key, MAIL, sealed)
+            opened = unseal(self.site_key, MAIL, sealed)
+            return base + opened if opened.startswith("/") else base
         return f"{base}/s/{about}" if about else base
 
 
@@ -55,6 +56,7 @@ def _words(notice: Notice, sign: Sign) -> dict[str, Any]:
     values = {
         "site": _line(sign.site),
         "link": sign.link(notice.about, notice.sealed),
+        "code": unseal(sign.site_key, MAIL, notice.sealed) if notice.kind is Kind.SHARE_CODE else "",
         "reference": notice.reference,
         **notice.facts,
     }

@@ -27,9 +27,22 @@ class Kind(StrEnum):
     RESET = "reset"
     PASSWORD_CHANGED = "password-changed"  # noqa: S105 - a kind of mail
     SECOND_FACTOR_OFF = "second-factor-off"
+    SHARE = "share"
+    SHARE_CODE = "share-code"
+    UPLOAD_LINK = "upload-link"
 
 
-ABOUT_ACCOUNTS = frozenset({Kind.INVITE, Kind.RESET, Kind.PASSWORD_CHANGED, Kind.SECOND_FACTOR_OFF})
+ABOUT_ACCOUNTS = frozenset(
+    {
+        Kind.INVITE,
+        Kind.RESET,
+        Kind.PASSWORD_CHANGED,
+        Kind.SECOND_FACTOR_OFF,
+        Kind.SHARE,
+        Kind.SHARE_CODE,
+        Kind.UPLOAD_LINK,
+    }
+)
 """Asked for by somebody who waits for them: never held back, never told by a digest."""
 
 

@@ -6,32 +6,55 @@ from kit.service import Kit, Service
 from schemas.forward import ForwardFailed, StudyForwarded
 from schemas.match import StudyMatched, StudyUnmatched
 from schemas.portal import StudyDecided
-from schemas.upload import SubmissionOpened
+from schemas.upload import SubmissionClosed, SubmissionOpened
 from schemas.validate import StudyArrived, StudyUpdated, SubmissionValidated
-from services.portal import admin, api, audience, audit, handlers
-from services.portal.pages import account, language, login, static, welcome
+from services.portal import admin, api, audience, audit, directory, handlers, requesting_api
+from services.portal.holding import holding
+from services.portal.live import Live
+from services.portal.pages import (
+    account,
+    inbox,
+    language,
+    login,
+    sending,
+    sharing,
+    static,
+    study,
+    tracking,
+    welcome,
+)
+from services.portal.pages import admin as administration
 from services.portal.pages.frame import error_page
 from services.portal.people.cleaning import Cleaner
 from services.portal.settings import PortalSettings
+from services.portal.tracking import handlers as tracks
 
 GROUP = "portal"
 
 
 def build(kit: Kit, settings: PortalSettings) -> Service:
-    study = partial(handlers.study_changed, kit, policies=settings.policies)
-    match = partial(handlers.match_changed, kit, policies=settings.policies)
+    live = Live()
+    studied = partial(handlers.study_changed, kit, policies=settings.policies)
+    matched = partial(handlers.match_changed, kit, policies=settings.policies)
     validated = partial(handlers.submission_validated, kit, policies=settings.policies)
-    kit.bus.subscribe(StudyArrived, GROUP, study)
-    kit.bus.subscribe(StudyUpdated, GROUP, study)
-    kit.bus.subscribe(StudyMatched, GROUP, match)
-    kit.bus.subscribe(StudyUnmatched, GROUP, match)
-    kit.bus.subscribe(SubmissionValidated, GROUP, validated)
-    kit.bus.subscribe(StudyForwarded, GROUP, partial(handlers.study_forwarded, kit))
-    kit.bus.subscribe(ForwardFailed, GROUP, partial(handlers.forward_failed, kit))
+    forwarded, failed = partial(handlers.study_forwarded, kit), partial(handlers.forward_failed, kit)
+    kit.bus.subscribe(StudyArrived, GROUP, live.after(studied, lambda e: [e.study.id]))
+    kit.bus.subscribe(StudyUpdated, GROUP, live.after(studied, lambda e: [e.study.id]))
+    kit.bus.subscribe(StudyMatched, GROUP, live.after(matched, lambda e: [e.match.study_id]))
+    kit.bus.subscribe(StudyUnmatched, GROUP, live.after(matched, lambda e: [e.match.study_id]))
+    kit.bus.subscribe(SubmissionValidated, GROUP, live.after(validated, lambda e: e.studies))
+    kit.bus.subscribe(StudyForwarded, GROUP, live.after(forwarded, lambda e: [e.study_id]))
+    kit.bus.subscribe(ForwardFailed, GROUP, live.after(failed, lambda e: [e.study_id]))
     kit.bus.subscribe(SubmissionOpened, "portal-audience", partial(audience.submission_opened, kit))
     kit.bus.subscribe(StudyArrived, "portal-audience", partial(audience.study_changed, kit))
     kit.bus.subscribe(StudyUpdated, "portal-audience", partial(audience.study_changed, kit))
-    kit.bus.subscribe(StudyDecided, "portal-audit", partial(audit.decided, kit))
+    kit.bus.subscribe(
+        StudyDecided, "portal-audit", live.after(partial(audit.decided, kit), lambda e: [e.decision.study_id])
+    )
+    held = holding(kit, settings, live)
+    kit.bus.subscribe(SubmissionOpened, "portal-tracks", partial(tracks.submission_opened, kit))
+    kit.bus.subscribe(SubmissionClosed, "portal-tracks", partial(tracks.submission_closed, kit))
+    kit.bus.subscribe(SubmissionValidated, "portal-tracks", partial(tracks.submission_validated, kit))
     cleaner = Cleaner(kit)
     pages = [
         static.routes(),
@@ -39,17 +62,23 @@ def build(kit: Kit, settings: PortalSettings) -> Service:
         login.routes(kit, settings),
         welcome.routes(kit, settings),
         account.routes(kit, settings),
+        administration.routes(kit, settings),
+        sending.routes(kit, settings),
+        tracking.routes(kit),
+        inbox.routes(kit, settings, live, held),
+        study.routes(kit, settings, live, held),
+        sharing.routes(kit, settings, live),
     ]
     return Service(
         "portal",
         routers=[
             api.routes(kit, settings.page_limit),
             admin.routes(kit),
-            static.routes(),
-            language.routes(),
+            directory.routes(kit),
+            requesting_api.routes(kit),
             *pages,
         ],
-        start=[cleaner.start],
-        stop=[cleaner.stop],
+        start=[cleaner.start, held.runner.start],
+        stop=[held.runner.stop, cleaner.stop],
         error_page=error_page,
     )

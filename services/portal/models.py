@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from kit.documents.port import Collection, Doc, Instant
+from kit.tasks import TaskDoc
 from schemas.shapes import Decision, Demographics, Match, Proof, Sender, Study
 
 
@@ -79,6 +80,12 @@ class Case(Doc):
     settled: dict[str, Settled] = Field(default_factory=dict)
     """By submission id."""
     timeline: list[Stage] = Field(default_factory=list)
+    modality: str = ""
+    """The main one, for filters."""
+    open: bool = True
+    """Somebody has to do something yet, here or elsewhere."""
+    flagged: bool = False
+    """A finding asks a person to look closely."""
     tokens: list[str] = Field(default_factory=list)
     """What GET /api/studies?q= finds it by."""
 
@@ -98,13 +105,58 @@ class AuditEntry(Doc):
 CASES = Collection(
     "cases",
     Case,
-    fields=("state", "sender_id", "arrived_at"),
-    compound=(("state", "arrived_at"), ("sender_id", "arrived_at")),
+    fields=("state", "sender_id", "arrived_at", "modality", "open", "flagged"),
+    compound=(
+        ("state", "arrived_at"),
+        ("sender_id", "arrived_at"),
+        ("modality", "arrived_at"),
+        ("open", "arrived_at"),
+        ("open", "flagged", "arrived_at"),
+    ),
     members="tokens",
 )
 AUDIT = Collection(
     "audit",
     AuditEntry,
-    fields=("time", "account_id", "object_id"),
-    compound=(("account_id", "time"), ("object_id", "time")),
+    fields=("time", "account_id", "object_id", "action"),
+    compound=(("account_id", "time"), ("object_id", "time"), ("action", "time")),
 )
+
+
+class Comment(Doc):
+    """What somebody wrote to a study. `for_sender`: the sender reads it too."""
+
+    study_id: str
+    account_id: str
+    account: str
+    time: Instant
+    text: str
+    for_sender: bool = False
+
+
+class Held(TaskDoc):
+    """A person's decision that can still be undone: it is made when due. `id` is the study's.
+    `error`: it could not be made then, and why."""
+
+    account_id: str
+    account: str
+    request: str = Field(description="the request for a decision, as JSON")
+    action: str
+    made_at: Instant
+    error: str = ""
+
+
+class SavedView(BaseModel):
+    name: str
+    query: str
+
+
+class SavedViews(Doc):
+    """Filters of the inbox that an account keeps by name. `id` is the account's."""
+
+    views: list[SavedView] = Field(default_factory=list)
+
+
+COMMENTS = Collection("comments", Comment, fields=("study_id", "time"), compound=(("study_id", "time"),))
+HELD = Collection("held", Held, fields=("due_at",))
+SAVED_VIEWS = Collection("saved-views", SavedViews)

@@ -23,3 +23,9 @@ class PortalSettings(BaseModel):
     reset_minutes: int = Field(default=60, ge=5, le=1440)
     breached_passwords_file: str = ""
     """Sorted SHA-1 hashes of passwords found in breaches; those are refused too."""
+    undo_seconds: float = Field(default=5, ge=0, le=60)
+    """A decision made on a page can be undone for so long; only then is it made."""
+    overdue_hours: int = Field(default=24, ge=1)
+    """What waits longer for a person stands out in the inbox."""
+    share_days: int = Field(default=14, ge=1, le=365)
+    """How long a share link works unless its maker says otherwise."""

@@ -4,7 +4,7 @@ from functools import partial
 
 from kit.service import Kit, Service
 from schemas.validate import StudyArrived, StudyUpdated
-from services.view import handlers, qido, wado
+from services.view import archive, handlers, qido, quicklook, wado
 from services.view.library import Indexes, Library
 from services.view.settings import ViewSettings
 
@@ -15,5 +15,14 @@ def build(kit: Kit, settings: ViewSettings) -> Service:
     changed = partial(handlers.study_changed, kit.documents)
     kit.bus.subscribe(StudyArrived, GROUP, changed)
     kit.bus.subscribe(StudyUpdated, GROUP, changed)
-    library = Library(kit.documents, Indexes(kit.objects, settings.cached_instances))
-    return Service("view", routers=[qido.routes(kit, library, settings), wado.routes(kit, library)])
+    indexes = Indexes(kit.objects, settings.cached_instances)
+    library = Library(kit.documents, indexes)
+    return Service(
+        "view",
+        routers=[
+            qido.routes(kit, library, settings),
+            wado.routes(kit, library),
+            quicklook.routes(kit, indexes),
+            archive.routes(kit, indexes),
+        ],
+    )

@@ -13,6 +13,7 @@ The state is a function of four facts (study, match, last decision, outcomes of 
 the order in which events arrive cannot matter.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 
@@ -31,6 +32,9 @@ class State(StrEnum):
     DECLINED = "declined"
     ASKED = "asked"
 
+
+CLOSED = frozenset({State.IN_PACS, State.DECLINED})
+_BESIDES = frozenset({"SR", "PR", "KO", "SEG", "DOC", "AU", "REG", "RTSTRUCT", "RTPLAN", "OT"})
 
 NEW_IMAGES = "New images came since the last decision."
 CHANGED = "What is known of the study changed since the last decision."
@@ -160,6 +164,24 @@ def refresh(case: Case) -> None:
     """Derive the state again after anything was taken in."""
     state, case.why = state_of(case)
     case.state = state.value
+    case.open = state not in CLOSED
+    case.flagged = case.study is not None and flagged(case.study)
+    case.modality = main_modality(case.study.modalities) if case.study is not None else ""
+
+
+def flagged(study: Study) -> bool:
+    """Something of it should be looked at closely before anybody approves."""
+    return (
+        study.needs_person
+        or bool(study.other_patients)
+        or any(f.severity == "error" or f.action == "quarantined" for f in study.findings)
+    )
+
+
+def main_modality(modalities: Sequence[str]) -> str:
+    """The one that made pictures, where others only describe them."""
+    pictures = [name for name in modalities if name not in _BESIDES]
+    return (pictures or list(modalities) or [""])[0]
 
 
 def senders(case: Case) -> list[Sender | None]:

@@ -1,0 +1,212 @@
+"""The inbox: the worklist of the file room, a physician's patients, a sender's own studies."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+from starlette.datastructures import FormData
+
+from kit.access import may_view_id, sees_all
+from kit.errors import Refused, VersionConflict
+from kit.identity import ACCOUNTS, Principal, Role
+from kit.service import Caller, Kit, visitor
+from services.portal import worklist
+from services.portal.decisions import visible_case
+from services.portal.holding import Holding
+from services.portal.live import Live
+from services.portal.models import SAVED_VIEWS, Case, SavedView, SavedViews
+from services.portal.pages.forms import read_form, text, texts
+from services.portal.pages.frame import badge, render, see_other, tell
+from services.portal.rules import decide
+from services.portal.rules import worklist as rules
+from services.portal.settings import PortalSettings
+from services.portal.worklist import Filter
+
+_BEAT = 20.0
+_MOST_AT_ONCE = 100
+_MOST_VIEWS = 20
+MODALITIES = ("CT", "MR", "CR", "DX", "US", "MG", "XA", "NM", "PT", "RF", "OT")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one study of several decided at once."""
+
+    case: Case | None
+    done: bool
+    text: str
+
+
+@badge("/")
+async def waiting(kit: Kit, who: Principal) -> int:
+    return await worklist.waiting(kit, who)
+
+
+def routes(kit: Kit, settings: PortalSettings, live: Live, held: Holding) -> APIRouter:
+    router = APIRouter(tags=["pages"], include_in_schema=False)
+    overdue = timedelta(hours=settings.overdue_hours)
+
+    def shared_values(who: Principal) -> dict[str, Any]:
+        return {
+            "who": who,
+            "staff": sees_all(who),
+            "may_decide": who.may(Role.APPROVE),
+            "chip_of": rules.state_chip,
+            "series_of": rules.series_shown,
+            "overdue_of": lambda case: rules.is_overdue(case, kit.clock(), overdue),
+        }
+
+    async def page(
+        request: Request, who: Principal, asked: Filter, cursor: str | None, template: str
+    ) -> Response:
+        found = await worklist.rows(kit, who, asked, overdue, cursor)
+        values: dict[str, Any] = {**shared_values(who), "rows": found, "asked": asked}
+        if template == "inbox/inbox.html":
+            values |= await whole(who, asked)
+        return await render(request, template, **values)
+
+    async def whole(who: Principal, asked: Filter) -> dict[str, Any]:
+        views = await kit.documents.get(SAVED_VIEWS, who.account.id)
+        oldest = await worklist.oldest(kit, who)
+        return {
+            "counts": await worklist.counts(kit, who),
+            "counted": worklist.COUNTED,
+            "tabs": rules.TABS,
+            "ages": rules.AGES,
+            "modalities": MODALITIES,
+            "people": await _people(kit) if sees_all(who) else None,
+            "views": views.views if views is not None else [],
+            "oldest": oldest,
+        }
+
+    @router.get("/")
+    async def inbox(request: Request, who: Principal = Caller) -> Response:
+        asked = Filter.read(dict(request.query_params))
+        return await page(request, who, Filter(**{**vars(asked), "q": ""}), None, "inbox/inbox.html")
+
+    @router.post("/")
+    async def narrowed(request: Request, who: Principal = Caller) -> Response:
+        """Words looked for may be a patient's name: they come in the body, never in an address."""
+        form = await read_form(request)
+        asked = Filter.read(dict(form))
+        cursor = text(form, "cursor", 500) or None
+        if not request.headers.get("hx-request"):
+            return await page(request, who, asked, cursor, "inbox/inbox.html")
+        answer = await page(request, who, asked, cursor, "inbox/more.html" if cursor else "inbox/list.html")
+        if not cursor:
+            answer.headers["hx-push-url"] = f"/?{asked.query}" if asked.query else "/"
+        return answer
+
+    @router.get("/inbox/rows/{study_id}")
+    async def row(request: Request, study_id: str, who: Principal = Caller) -> Response:
+        case, _ = await visible_case(kit.documents, who, study_id)
+        found = await worklist.beside(kit, [case])
+        return await render(request, "inbox/row.html", rows=found, **shared_values(who))
+
+    @router.get("/inbox/counts")
+    async def counts(request: Request, who: Principal = Caller) -> Response:
+        asked = Filter.parse(request.url.query)
+        return await render(
+            request, "inbox/tabs.html", asked=asked, **shared_values(who), **await whole(who, asked)
+        )
+
+    @router.post("/inbox/bulk")
+    async def bulk(request: Request, who: Principal = Caller) -> Response:
+        form = await read_form(request)
+        who.require(Role.APPROVE)
+        results = [
+            await _one(kit, held, request, who, chosen, form)
+            for chosen in texts(form, "study", _MOST_AT_ONCE)
+        ]
+        return await render(
+            request, "inbox/results.html", results=results, action=text(form, "action"), who=who
+        )
+
+    @router.post("/inbox/views")
+    async def save_view(request: Request, who: Principal = Caller) -> Response:
+        form = await read_form(request)
+        name, query = text(form, "name", 60), Filter.parse(text(form, "query", 1000)).query
+        if who.kind != "account" or not name:
+            raise Refused("no-name", "Give the view a name.")
+        await _change_views(kit, who, name, SavedView(name=name, query=query))
+        return see_other(request, f"/?{query}" if query else "/", "The view is saved.")
+
+    @router.post("/inbox/views/remove")
+    async def remove_view(request: Request, who: Principal = Caller) -> Response:
+        form = await read_form(request)
+        await _change_views(kit, who, text(form, "name", 60), None)
+        return see_other(request, "/", "The view is removed.")
+
+    @router.get("/live")
+    async def news(request: Request, study: str = "", who: Principal = Caller) -> Response:
+        """Server-sent events: `changed` with the id of a study the reader may see; `beat` now and then."""
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        return StreamingResponse(
+            _told(kit, live, request, who, study[:64]), media_type="text/event-stream", headers=headers
+        )
+
+    return router
+
+
+async def _told(kit: Kit, live: Live, request: Request, who: Principal, only: str) -> AsyncIterator[str]:
+    """Ends when the session does; the browser then asks again and is sent to sign in."""
+    yield "retry: 3000\nevent: beat\ndata:\n\n"
+    async for study_id in live.changes(_BEAT):
+        if not study_id:
+            if who.session is not None and await visitor(request) is None:
+                return
+            yield "event: beat\ndata:\n\n"
+        elif (not only or study_id == only) and await may_view_id(kit.documents, who, study_id):
+            yield f"event: changed\ndata: {study_id}\n\n"
+
+
+async def _one(
+    kit: Kit, held: Holding, request: Request, who: Principal, chosen: str, form: FormData
+) -> Result:
+    """Decide one of several, on the view its row showed."""
+    study_id, _, revisions = chosen.partition(":")
+    study_revision, _, match_revision = revisions.partition(":")
+    case: Case | None = None
+    try:
+        case, _ = await visible_case(kit.documents, who, study_id)
+        asked = decide.Request(
+            action="approve" if text(form, "action") == "approve" else "decline",
+            study_revision=int(study_revision) if study_revision.isdecimal() else 0,
+            match_revision=int(match_revision) if match_revision.isdecimal() else 0,
+            target="match" if text(form, "action") == "approve" else None,
+            reason=text(form, "reason", 500),
+        )
+        made = await held.hold(who, study_id, asked)
+    except Refused as refused:
+        return Result(case, done=False, text=tell(request, refused.text, who))
+    return Result(
+        case, done=True, text=tell(request, "Done." if made else "This was decided so already.", who)
+    )
+
+
+async def _people(kit: Kit) -> dict[str, list[tuple[str, str]]]:
+    """Whom the inbox can be narrowed to: senders by account, recipients by the key they hold."""
+    page = await kit.documents.find(ACCOUNTS, {}, order="name", limit=500)
+    accounts = [account for account in page.items if not account.disabled]
+    departments = sorted({name for account in accounts for name in account.departments}, key=str.casefold)
+    physicians = [a for a in accounts if Role.VIEW in a.roles]
+    return {
+        "senders": [(a.id, a.name) for a in accounts if Role.SEND in a.roles],
+        "recipients": [
+            *((f"department:{' '.join(name.casefold().split())}", name) for name in departments),
+            *((f"account:{a.id}", a.name) for a in physicians),
+        ],
+    }
+
+
+async def _change_views(kit: Kit, who: Principal, name: str, view: SavedView | None) -> None:
+    known = await kit.documents.get(SAVED_VIEWS, who.account.id) or SavedViews(id=who.account.id)
+    kept = [one for one in known.views if one.name != name]
+    known.views = [*kept, *([view] if view is not None else [])][-_MOST_VIEWS:]
+    try:
+        await kit.documents.save(SAVED_VIEWS, known)
+    except VersionConflict:
+        await _change_views(kit, who, name, view)

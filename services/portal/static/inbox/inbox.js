@@ -1,0 +1,139 @@
+// The inbox: rows that follow what happens, choosing several, and the keyboard.
+
+import { toast } from "../app.js";
+import { showTimes } from "../when.js";
+
+const filter = document.getElementById("filter"), bulk = document.getElementById("bulk"), news = document.getElementById("news");
+const rows = () => [...document.querySelectorAll("#rows > tr")];
+const boxes = () => [...document.querySelectorAll('#rows input[name="study"]')];
+
+// Pictures that can't be shown leave a plain tile of the same size.
+document.addEventListener("error", (event) => { if (event.target.matches?.(".thumb img")) event.target.parentElement.classList.add("none"); }, true);
+
+// Live -----------------------------------------------------------------------------------------
+let countsDue = 0;
+const waiting = new Set();
+
+async function partOf(path) {
+  const answer = await fetch(path, { headers: { "HX-Request": "true" } });
+  return answer.ok ? answer.text() : "";
+}
+
+async function refreshRow(id) {
+  const html = await partOf(`/inbox/rows/${id}`);
+  const shell = document.createElement("div");
+  shell.innerHTML = html;
+  const fresh = shell.querySelector("template")?.content.firstElementChild, old = document.getElementById(`row-${id}`);
+  if (!fresh || !old) return;
+  const box = old.querySelector('input[name="study"]'), focused = old.contains(document.activeElement) ? document.activeElement.className : "";
+  const chosen = box?.checked, same = box?.value === fresh.querySelector('input[name="study"]')?.value;
+  keepPictures(old, fresh);
+  old.replaceWith(fresh);
+  // What was chosen on an older view is not chosen on a newer one.
+  if (chosen && same) fresh.querySelector('input[name="study"]').checked = true;
+  if (focused) fresh.querySelector(`.${focused}`)?.focus({ preventScroll: true });
+  window.htmx?.process(fresh);
+  showTimes(fresh);
+  showChosen();
+}
+
+function keepPictures(old, fresh) {
+  const pictures = new Map([...old.querySelectorAll("img")].map((image) => [image.getAttribute("src"), image.parentElement]));
+  for (const image of fresh.querySelectorAll("img")) {
+    const shown = pictures.get(image.getAttribute("src"));
+    if (shown && !shown.classList.contains("none")) image.parentElement.replaceWith(shown);
+  }
+}
+
+function refreshCounts() {
+  clearTimeout(countsDue);
+  countsDue = setTimeout(async () => {
+    const html = await partOf(`/inbox/counts${location.search}`);
+    if (html) document.getElementById("tabs").outerHTML = html;
+  }, 800);
+}
+
+let listDue = 0;
+function refreshList() {
+  news.hidden = true;
+  window.htmx.trigger(filter, "refresh");
+}
+
+function changed(id) {
+  refreshCounts();
+  if (document.getElementById(`row-${id}`)) {
+    if (!waiting.has(id)) { waiting.add(id); setTimeout(() => { waiting.delete(id); refreshRow(id); }, 300); }
+    return;
+  }
+  // New rows come by themselves where nobody reads or works further down.
+  const idle = window.scrollY < 40 && !boxes().some((box) => box.checked) && !document.getElementById("rows")?.contains(document.activeElement);
+  clearTimeout(listDue);
+  listDue = setTimeout(() => { if (idle) refreshList(); else news.hidden = false; }, 500);
+}
+
+news.addEventListener("click", refreshList);
+const stream = new EventSource("/live");
+stream.addEventListener("changed", (event) => changed(event.data));
+addEventListener("pagehide", () => stream.close());
+
+// Choosing several -----------------------------------------------------------------------------
+function showChosen() {
+  if (!bulk) return;
+  const count = boxes().filter((box) => box.checked).length;
+  bulk.hidden = count === 0;
+  document.getElementById("chosen").textContent = count === 1 ? bulk.dataset.one : bulk.dataset.many.replace("%n", count);
+  const every = document.getElementById("every");
+  if (every) { every.checked = count > 0 && count === boxes().length; every.indeterminate = count > 0 && !every.checked; }
+}
+
+document.addEventListener("change", (event) => {
+  if (event.target.id === "every") for (const box of boxes()) box.checked = event.target.checked;
+  showChosen();
+});
+document.getElementById("none")?.addEventListener("click", () => { for (const box of boxes()) box.checked = false; showChosen(); });
+document.addEventListener("htmx:afterSwap", (event) => {
+  showChosen();
+  if (event.detail.target.id === "results-body") { document.getElementById("results").showModal(); for (const box of boxes()) box.checked = false; showChosen(); }
+});
+
+// Keyboard -------------------------------------------------------------------------------------
+const current = () => document.activeElement?.closest?.("#rows > tr");
+
+function move(step) {
+  const all = rows(), at = all.indexOf(current());
+  const next = all[at < 0 ? (step > 0 ? 0 : all.length - 1) : Math.min(all.length - 1, Math.max(0, at + step))];
+  next?.querySelector(".main-link").focus();
+  next?.scrollIntoView({ block: "nearest" });
+}
+
+function decide(action) {
+  if (!bulk) return;
+  if (!boxes().some((box) => box.checked)) {
+    const box = current()?.querySelector('input[name="study"]');
+    if (!box) return toast(bulk.dataset.one, "info");
+    box.checked = true;
+    showChosen();
+  }
+  bulk.querySelector(`[value="${action}"]`).focus();
+}
+
+const keys = {
+  j: () => move(1), k: () => move(-1),
+  x: () => { const box = current()?.querySelector('input[name="study"]'); if (box) { box.checked = !box.checked; showChosen(); } },
+  a: () => decide("approve"), d: () => decide("decline"),
+  "/": () => document.getElementById("q").focus(),
+  "?": () => document.getElementById("keys")?.showModal(),
+};
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  if (event.target.matches("input:not([type=checkbox]), select, textarea")) { if (event.key === "Escape") event.target.blur(); return; }
+  const act = keys[event.key];
+  if (act) { event.preventDefault(); act(); }
+});
+
+document.addEventListener("click", (event) => {
+  const row = event.target.closest("#rows > tr");
+  if (row && !event.target.closest("a, input, label, button") && !getSelection().toString()) row.querySelector(".main-link").click();
+});
+showChosen();
