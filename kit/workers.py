@@ -40,15 +40,45 @@ def _begin() -> None:
 
 
 class Workers:
-    def __init__(self, count: int) -> None:
+    """Helpers start with the first job and end when there was none for `idle` seconds."""
+
+    def __init__(self, count: int, *, idle: float = 60.0) -> None:
         self._count = count
+        self._idle = idle
         self._pool: ProcessPool | None = None
+        self._jobs = 0
+        self._rest: asyncio.TimerHandle | None = None
 
     async def run(self, timeout: float, job: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the job in a helper process, waiting at most `timeout` seconds once it started.
 
         Raises what the job raises, WorkerDied or WorkerTimeout.
         """
+        self._jobs += 1
+        try:
+            future = self._open().schedule(job, args=list(args), kwargs=kwargs, timeout=timeout)
+            result: R = await asyncio.wrap_future(future)
+        except ProcessExpired as error:
+            raise WorkerDied(f"{job.__name__} ended its process (exit code {error.exitcode})") from error
+        except (FutureTimeout, TimeoutError) as error:
+            raise WorkerTimeout(f"{job.__name__} took longer than {timeout:g} s") from error
+        finally:
+            self._jobs -= 1
+            if self._jobs == 0:
+                self._rest = asyncio.get_running_loop().call_later(self._idle, self._let_go)
+        return result
+
+    async def stop(self) -> None:
+        if self._rest is not None:
+            self._rest.cancel()
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            await asyncio.to_thread(_end, pool)
+
+    def _open(self) -> ProcessPool:
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
         if self._pool is None:
             self._pool = ProcessPool(
                 max_workers=self._count,
@@ -56,17 +86,14 @@ class Workers:
                 initializer=_begin,
                 context=multiprocessing.get_context("spawn"),
             )
-        future = self._pool.schedule(job, args=list(args), kwargs=kwargs, timeout=timeout)
-        try:
-            result: R = await asyncio.wrap_future(future)
-        except ProcessExpired as error:
-            raise WorkerDied(f"{job.__name__} ended its process (exit code {error.exitcode})") from error
-        except (FutureTimeout, TimeoutError) as error:
-            raise WorkerTimeout(f"{job.__name__} took longer than {timeout:g} s") from error
-        return result
+        return self._pool
 
-    async def stop(self) -> None:
-        if self._pool is not None:
+    def _let_go(self) -> None:
+        if self._jobs == 0 and self._pool is not None:
             pool, self._pool = self._pool, None
-            pool.stop()  # type: ignore[no-untyped-call]
-            await asyncio.to_thread(pool.join, 10)
+            asyncio.get_running_loop().run_in_executor(None, _end, pool)
+
+
+def _end(pool: ProcessPool) -> None:
+    pool.stop()  # type: ignore[no-untyped-call]
+    pool.join(10)

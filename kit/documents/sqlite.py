@@ -144,9 +144,9 @@ class SqliteDocuments:
         by = _column(collection, order) if order else "id"
         conditions, values = _conditions(collection, where or {})
         direction = "DESC" if descending else "ASC"
-        paths = ", ".join(f"'$.{known(collection, name)}'" for name in fields)
+        wanted = ", ".join(f"json_extract(body, '$.{known(collection, name)}')" for name in ("id", *fields))
         sql = (
-            f"SELECT id, json_extract(body, '$.id', {paths}) FROM {table} "  # noqa: S608
+            f"SELECT id, json_array({wanted}) FROM {table} "  # noqa: S608
             f"WHERE {' AND '.join(conditions) or '1'} ORDER BY {by} {direction}, id {direction} LIMIT ?"
         )
 

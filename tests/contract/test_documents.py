@@ -169,6 +169,7 @@ async def test_paging_meets_every_document_once_in_order(documents, order, desce
 async def test_projection_gives_only_the_named_fields(documents) -> None:
     await documents.save(THINGS, Thing(id="a", colour="red", size=3, tokens=["t"]))
     assert await documents.project(THINGS, ("size", "tokens")) == [{"id": "a", "size": 3, "tokens": ["t"]}]
+    assert await documents.project(THINGS, ()) == [{"id": "a"}]
 
 
 async def test_undeclared_fields_are_refused(documents) -> None:
