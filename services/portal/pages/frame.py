@@ -224,6 +224,8 @@ def _templates() -> Environment:
         person=shown.person_name,
         size=shown.size,
         initials=shown.initials,
+        iso=shown.iso,
+        in_names=lambda key, names: names.get(key, ""),
         role_name=pass_context(lambda c, role: translated(c["language"], ROLE_NAMES[role])),
         translate=pass_context(lambda c, text: translated(c["language"], text)),
     )

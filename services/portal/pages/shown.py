@@ -1,6 +1,6 @@
 """How values are written for people: times, dates, names, sizes. Pure; the filters of all templates.
 
-Times are rendered by the server in the site's zone and words like "4 min. ago"; when.js brings them to
+Times are rendered by the server in the site's zone and words like "4 min ago"; when.js brings them to
 the browser's own zone and keeps them current, in the same words, so that nothing moves.
 """
 
@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from services.portal.texts import translated as _t
 
 MONTHS = (
-    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sept", "Oct", "Nov", "Dec",
 )  # fmt: skip
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
@@ -18,21 +18,20 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 def ago(language: str, time: datetime, now: datetime) -> str:
     """As Intl.RelativeTimeFormat says it (style short, numeric auto); older than a week: the date."""
     seconds = (now - time).total_seconds()
-    if abs(seconds) < _MINUTE:
+    size, past = abs(seconds), seconds > 0
+    if size < _MINUTE:
         return _t(language, "now")
-    past = seconds > 0
-    size = abs(seconds)
     if size < _HOUR:
-        text, n = ("%(n)s min. ago" if past else "in %(n)s min."), int(size // _MINUTE)
+        span = f"{int(size // _MINUTE)} min"
     elif size < _DAY:
-        text, n = ("%(n)s hr. ago" if past else "in %(n)s hr."), int(size // _HOUR)
+        span = f"{int(size // _HOUR)} hr"
     elif size < 2 * _DAY:
         return _t(language, "yesterday" if past else "tomorrow")
     elif size < 7 * _DAY:
-        text, n = ("%(n)s days ago" if past else "in %(n)s days"), int(size // _DAY)
+        span = f"{int(size // _DAY)} days"
     else:
         return day(language, time.date())
-    return _t(language, text) % {"n": n}
+    return _t(language, f"{span} ago" if past else f"in {span}")
 
 
 def exact(language: str, time: datetime, zone: str) -> str:

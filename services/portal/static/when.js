@@ -1,6 +1,7 @@
-// Times: the browser's own zone on hover, and "4 min. ago" kept current, in the words the server used.
+// Times: the browser's own zone on hover, and "4 min ago" kept current, in the words the server used.
 
-const language = document.documentElement.lang || "en";
+const shown = document.documentElement.lang || "en";
+const language = shown === "en" ? "en-GB" : shown;
 const relative = new Intl.RelativeTimeFormat(language, { style: "short", numeric: "auto" });
 const absolute = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
 const month = new Intl.DateTimeFormat(language, { day: "numeric", month: "short", year: "numeric" });

@@ -16,10 +16,16 @@ DEFAULT = "en"
 
 @cache
 def catalogue(language: str) -> Mapping[str, str]:
-    """All texts of a language in one mapping. Raises ValueError for a text translated twice, differently."""
+    """All texts of a language in one mapping; of a text translated twice, the first in order of files."""
     found: dict[str, str] = {}
     if language == DEFAULT or language not in LANGUAGES:
         return found
+    for file in sorted(files(__package__).joinpath(language).iterdir(), key=lambda path: path.name):
+        if not file.name.endswith(".toml"):
+            continue
+        for text, translation in tomllib.loads(file.read_text("utf-8")).items():
+            found.setdefault(text, translation)
+    return found
     for file in sorted(files(__package__).joinpath(language).iterdir(), key=lambda path: path.name):
         if not file.name.endswith(".toml"):
             continue

@@ -1,0 +1,163 @@
+"""The audit trail: search, and all that was found as a table for other programs."""
+
+import csv
+import io
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from kit.documents.port import In, Range, Scalar, instant_text
+from kit.errors import Refused
+from kit.identity import Principal
+from kit.service import Kit
+from services.portal.accounts import all_accounts, record
+from services.portal.models import AUDIT, AuditEntry
+from services.portal.pages.admin.desk import Administrator, show
+
+ACTIONS = {
+    "saw": "opened a study",
+    "approve": "approved a study",
+    "decline": "declined a study",
+    "ask-sender": "asked the sender",
+    "signed-in": "signed in",
+    "signed-out": "signed out",
+    "signed-out-everywhere": "signed out everywhere",
+    "sign-in-failed": "failed to sign in",
+    "second-factor-failed": "gave a wrong code",
+    "recovery-code-used": "used a recovery code",
+    "locked": "was locked out",
+    "sign-in-locked": "tried while locked out",
+    "password-changed": "changed the password",
+    "second-factor-on": "turned the second factor on",
+    "second-factor-off": "turned the second factor off",
+    "recovery-codes-made": "made recovery codes",
+    "profile-changed": "changed the profile",
+    "token-made": "made a token",
+    "token-revoked": "revoked a token",
+    "invited": "invited",
+    "unlocked": "unlocked",
+    "made": "made",
+    "changed": "changed",
+    "removed": "removed",
+    "revoked": "revoked",
+    "approved": "approved a request",
+    "declined": "declined a request",
+    "replayed": "delivered again",
+    "exported": "exported the audit trail",
+    "shared": "shared a study",
+    "downloaded": "downloaded a study",
+}
+_PAGE = 100
+Where = dict[str, Scalar | Range | In]
+
+
+def add(router: APIRouter, kit: Kit) -> None:
+    @router.get("/audit")
+    async def audit(
+        request: Request,
+        person: str = Query(default="", max_length=100),
+        about: str = Query(default="", max_length=64),
+        action: str = Query(default="", max_length=40),
+        since: str = Query(default="", max_length=10),
+        until: str = Query(default="", max_length=10),
+        cursor: str | None = Query(default=None, max_length=500),
+        who: Principal = Administrator,
+    ) -> Response:
+        asked = {"person": person, "about": about.strip(), "action": action, "since": since, "until": until}
+        where = await _where(kit, **asked)
+        page = await kit.documents.find(
+            AUDIT, where, order="time", descending=True, limit=_PAGE, cursor=cursor
+        )
+        names = {account.id: account.name for account in await all_accounts(kit)}
+        asked = {name: value for name, value in asked.items() if value}
+        template = "audit-rows" if request.headers.get("hx-request") else "audit"
+        return await show(
+            request,
+            who,
+            template,
+            entries=page.items,
+            cursor=page.cursor,
+            asked=asked,
+            actions=ACTIONS,
+            names=names,
+        )
+
+    @router.get("/audit.csv")
+    async def export(
+        person: str = Query(default="", max_length=100),
+        about: str = Query(default="", max_length=64),
+        action: str = Query(default="", max_length=40),
+        since: str = Query(default="", max_length=10),
+        until: str = Query(default="", max_length=10),
+        who: Principal = Administrator,
+    ) -> Response:
+        """Streamed, however long it is; that it was taken along is itself recorded."""
+        where = await _where(kit, person=person, about=about.strip(), action=action, since=since, until=until)
+        await record(kit, who, "exported", "audit", "")
+        name = f"audit-{kit.clock():%Y-%m-%d}.csv"
+        headers = {"content-disposition": f'attachment; filename="{name}"'}
+        return StreamingResponse(_csv(kit, where), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+async def _where(kit: Kit, *, person: str, about: str, action: str, since: str, until: str) -> Where:
+    """Raises Refused for a day that is none."""
+    where: Where = {}
+    if person.strip():
+        wanted = person.strip().casefold()
+        ids = [
+            account.id
+            for account in await all_accounts(kit)
+            if wanted in account.name.casefold() or wanted in (account.email or "").casefold()
+        ]
+        where["account_id"] = In([*ids, person.strip()])
+    if about:
+        where["object_id"] = about
+    if action in ACTIONS:
+        where["action"] = action
+    if since or until:
+        end = _midnight(kit, until)
+        where["time"] = Range(_midnight(kit, since), end + timedelta(days=1) if end is not None else None)
+    return where
+
+
+def _midnight(kit: Kit, text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
+    except ValueError:
+        raise Refused("bad-day", "Write a day as year-month-day, such as 2026-03-02.") from None
+    return datetime.combine(day, time(), ZoneInfo(kit.site.zone))
+
+
+async def _csv(kit: Kit, where: Where) -> AsyncIterator[bytes]:
+    yield _line(["time", "account_id", "account", "action", "kind", "object_id", "detail"])
+    cursor: str | None = None
+    while True:
+        page = await kit.documents.find(
+            AUDIT, where, order="time", descending=True, limit=1000, cursor=cursor
+        )
+        for entry in page.items:
+            yield _line(_cells(entry))
+        cursor = page.cursor
+        if cursor is None:
+            return
+
+
+def _cells(entry: AuditEntry) -> list[str]:
+    texts = [entry.account_id, entry.account, entry.action, entry.kind, entry.object_id, entry.detail]
+    return [instant_text(entry.time), *(_harmless(text) for text in texts)]
+
+
+def _harmless(text: str) -> str:
+    """A spreadsheet must not take a name for a formula."""
+    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
+
+
+def _line(cells: list[str]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerow(cells)
+    return text.getvalue().encode()
