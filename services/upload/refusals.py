@@ -52,3 +52,7 @@ class ChecksumMismatch(Refused):
 
 def submission_closed() -> Conflict:
     return Conflict("submission-closed", "This submission is closed. Open a new one for more files.")
+
+
+def too_many_files(most: int) -> Refused:
+    return Refused("too-many-files", f"A submission may have {most:,} files. Split it into several.")

@@ -6,20 +6,20 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
 import orjson
 from pydantic import BaseModel, Field
 
 from kit.clock import Clock
 from kit.documents.port import Documents, In
-from kit.errors import NotFound, Refused, VersionConflict
+from kit.errors import NotFound, VersionConflict
 from kit.ids import derived_id, random_id
 from schemas.envelope import Event
 from schemas.shapes import ObjectPart, Person, Sender
 from services.upload import ordinals, rules
 from services.upload.documents import MANIFESTS, SUBMISSIONS, UPLOADS, Announced, ManifestDoc, SubmissionDoc
-from services.upload.refusals import Conflict, Incomplete
+from services.upload.refusals import Conflict, Incomplete, too_many_files
 from services.upload.settings import UploadSettings
 
 _CHUNK = 1000
@@ -36,7 +36,7 @@ class Opening(BaseModel):
     urgency: Literal["routine", "urgent"] = "routine"
     note: str = Field(default="", max_length=4000)
     declared_files: int | None = Field(default=None, ge=0)
-    files: list[Announced] | None = None
+    files: Annotated[list[Announced] | None, Field(fail_fast=True)] = None
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,7 @@ class Submissions:
         quiet = self._settings.submission_expires_s if quiet_s is None else quiet_s
         declared = opening.declared_files if opening.files is None else len(opening.files)
         if declared is not None and declared > self._settings.max_files:
-            raise Refused(
-                "too-many-files",
-                f"A submission may have {self._settings.max_files:,} files. Split it into several.",
-            )
+            raise too_many_files(self._settings.max_files)
         return SubmissionDoc(
             id=submission_id or random_id(),
             account_id=sender.id,

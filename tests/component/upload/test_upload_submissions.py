@@ -143,3 +143,22 @@ async def test_a_content_length_that_lies_ends_the_connection(upload: Running):
     assert b" 413 " in answer.split(b"\r\n")[0]
     assert b"connection: close" in answer.lower()
     writer.close()
+
+
+async def test_a_manifest_of_millions_is_refused_before_it_is_parsed(upload: Running, monkeypatch):
+    def never(*_: object) -> None:
+        raise AssertionError("parsed")
+
+    monkeypatch.setattr("services.upload.submissions.Opening.model_validate_json", never)
+    for item in (b'{"path":"","size":0}', b"0", b"{}"):
+        body = b'{"files":[' + b",".join([item] * 600_000) + b"]}"
+        answer = await upload.client.post("/api/submissions", content=body)
+        assert (answer.status_code, answer.json()["code"]) == (400, "too-many-files")
+
+
+async def test_the_first_wrong_file_of_a_manifest_ends_its_reading(upload: Running):
+    body = b'{"files":[' + b",".join([b"{}"] * 400_000) + b"]}"
+    answer = await upload.client.post("/api/submissions", content=body)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+    assert "files.0" in answer.json()["error"]
+    assert "files.1" not in answer.json()["error"]
