@@ -102,8 +102,11 @@ class Message:
         return self.header.text(10)
 
 
-def parse(text: str) -> Message:
-    """One message. Raises NotHl7 when it does not begin with a usable MSH segment."""
+def parse(text: str, *, longest: int | None = None) -> Message:
+    """One message. Raises NotHl7 when it does not begin with a usable MSH segment.
+
+    `longest`: of longer fields only the whole repetitions within so many characters are read.
+    """
     lines = [line for line in _LINE_ENDS.sub("\r", text).split("\r") if line.strip(_BLANK)]
     if not lines:
         raise NotHl7("the message is empty")
@@ -111,12 +114,21 @@ def parse(text: str) -> Message:
     segments: list[Segment] = []
     for number, line in enumerate(lines):
         parts = line.lstrip(_BLANK).split(delimiters.field)
+        if longest is not None:
+            parts = [part if len(part) <= longest else _cut(part, longest, delimiters) for part in parts]
         name = parts[0].strip().upper()
         if number == 0:
             parts = [name, delimiters.field, *parts[1:]]
         if len(name) == 3 and name not in _ENVELOPE:
             segments.append(Segment(name, parts, delimiters))
     return Message(segments, *_type(segments))
+
+
+def _cut(field: str, longest: int, delimiters: Delimiters) -> str:
+    """Half an identifier would be another one: what was cut through is left out where others remain."""
+    head = field[:longest]
+    whole = head.rpartition(delimiters.repetition)[0] if delimiters.repetition else ""
+    return whole or head
 
 
 def _type(segments: list[Segment]) -> tuple[str, str]:

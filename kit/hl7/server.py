@@ -94,7 +94,7 @@ class MllpServer:
             _log.warning("HL7 connection from %s closed: %s", address, error)
         except TimeoutError:
             _log.warning("HL7 connection from %s closed: it was too slow", address)
-        except (ConnectionError, ssl.SSLError) as error:
+        except OSError as error:  # of the connection alone: reset, no route any more, TLS
             _log.info("HL7 connection from %s ended: %s", address, type(error).__name__)
         except asyncio.CancelledError:
             # The server is stopping; the task has nothing left to do.

@@ -5,7 +5,8 @@ from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 
 _TIME = re.compile(
-    r"(\d{4})(\d\d)?(\d\d)?(?:(\d\d)(\d\d)?(\d\d)?(?:[.,](\d{1,6})\d*)?)?\s*(?:([+-])(\d\d):?(\d\d))?"
+    r"(\d{4})(\d\d)?(\d\d)?(?:(\d\d)(\d\d)?(\d\d)?(?:[.,](\d{1,6})\d*)?)?\s*(?:([+-])(\d\d):?(\d\d))?",
+    re.ASCII,
 )
 
 
@@ -37,7 +38,7 @@ def dicom_date(text: str) -> str:
     Dates written with dashes, dots or slashes, year first, are read too.
     """
     compact = re.sub(r"^(\d{4})[-./](\d\d)[-./](\d\d).*$", r"\1\2\3", text.strip())
-    found = re.match(r"(\d{4})(\d\d)?(\d\d)?", compact)
+    found = re.match(r"(\d{4})(\d\d)?(\d\d)?", compact, re.ASCII)
     if found is None:
         return ""
     year, month, day = found[1], found[2] or "", found[3] or ""
@@ -53,7 +54,11 @@ def dicom_datetime(text: str, zone: tzinfo) -> str:
     when = instant(text, zone)
     if when is None:
         return dicom_date(text)
-    return when.astimezone(zone).strftime("%Y%m%d%H%M%S")
+    try:
+        local = when.astimezone(zone)
+    except OverflowError:
+        return dicom_date(text)
+    return f"{local.year:04d}{local:%m%d%H%M%S}"
 
 
 def hl7_time(when: datetime, zone: tzinfo) -> str:

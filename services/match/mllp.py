@@ -15,12 +15,14 @@ from kit.hl7.message import Message, NotHl7, parse, split_batch
 from kit.hl7.mllp import Frame
 from kit.ids import random_id
 from schemas.match import Hl7Received
-from services.match.rules.intake import take
+from services.match.rules.intake import FIELD_CHARACTERS, MOST_SEGMENTS, take
 
 _log = logging.getLogger(__name__)
 
 _TYPE = re.compile(r"(ADT|ORM|OMI|OMG)\^[A-Z]\d\d")
 _MOST_IN_A_FRAME = 1000
+_MOST_LINES = 100_000
+"""In a frame; more would cost far more memory than their bytes."""
 
 
 @dataclass
@@ -68,6 +70,9 @@ class Hl7Door:
         if not frame.whole:
             verdict = Verdict("reject", 207, "The message is longer than this receiver takes.")
             return self._refuse(_readable(text), verdict, now)
+        if text.count("\r") + text.count("\n") > _MOST_LINES:
+            verdict = Verdict("reject", 207, "The message or batch has too many segments.")
+            return self._refuse(_readable(text[:FIELD_CHARACTERS]), verdict, now)
         messages, enveloped = split_batch(text)
         if not messages or len(messages) > _MOST_IN_A_FRAME:
             reason = "The batch holds too many messages." if messages else "The message is empty."
@@ -77,7 +82,10 @@ class Hl7Door:
 
     def _message(self, text: str, now: datetime, events: list[Hl7Received]) -> list[str]:
         try:
-            message = parse(text)
+            if text.count("\r") > MOST_SEGMENTS:
+                header = parse(text[:FIELD_CHARACTERS])
+                return self._refuse(header, Verdict("error", 207, "The message has too many segments."), now)
+            message = parse(text, longest=FIELD_CHARACTERS)
         except NotHl7 as error:
             return self._refuse(None, Verdict("reject", 100, f"This is not HL7: {error}."), now)
         taken = take(message, zone=self._zone, default_issuer=self._default_issuer)
@@ -126,6 +134,6 @@ def _event(message: Message, key: str, text: str, now: datetime) -> Hl7Received:
 
 def _readable(text: str) -> Message | None:
     try:
-        return parse(text)
+        return parse(text, longest=FIELD_CHARACTERS)
     except NotHl7:
         return None

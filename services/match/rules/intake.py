@@ -19,8 +19,10 @@ _KEPT: dict[str, tuple[int, ...]] = {
     "IPC": (1, 2, 3, 4, 5, 6),
     "ZDS": (1,),
 }
-_FIELD_CHARACTERS = 4096
-_MOST_SEGMENTS = 2000
+FIELD_CHARACTERS = 4096
+"""Read of any field; what is taken is decided on no more than is kept."""
+
+MOST_SEGMENTS = 2000
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,10 @@ class Taken:
 
 
 def take(message: Message, *, zone: tzinfo, default_issuer: str) -> Taken:
-    """AR for what this door is not for, AE for a message of a known type that can't be used."""
+    """AR for what this door is not for, AE for a message of a known type that can't be used.
+
+    The message was read with fields of at most FIELD_CHARACTERS and has at most MOST_SEGMENTS.
+    """
     people = patients(message, default_issuer)
     refused = _refusal(message, people, default_issuer, zone)
     if refused is not None:
@@ -50,8 +55,6 @@ def _refusal(
         return Verdict("reject", 200, reason, "MSH^1^9")
     if code != "ADT" and (code, trigger) not in ORDERS:
         return Verdict("reject", 201, "This trigger event is not taken here.", "MSH^1^9")
-    if len(message.segments) > _MOST_SEGMENTS:
-        return Verdict("error", 207, "The message has too many segments.")
     if message.first("PID") is None:
         return Verdict("error", 100, "The message has no PID segment.", "PID^1")
     if not people:
@@ -74,7 +77,7 @@ def kept_text(message: Message) -> str:
         kept = [""] * (min(wanted[-1], len(segment.fields) - 1) + 1)
         for number in wanted:
             if number < len(kept):
-                kept[number] = segment.fields[number][:_FIELD_CHARACTERS]
+                kept[number] = segment.fields[number]
         # MSH-1 is the separator itself.
         rest = kept[2:] if segment.name == "MSH" else kept[1:]
         lines.append(segment.delimiters.field.join([segment.name, *rest]))

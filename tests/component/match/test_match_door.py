@@ -5,6 +5,7 @@ import contextlib
 import logging
 import random
 import ssl
+import time
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -87,6 +88,25 @@ async def test_what_can_not_be_used_is_said_so(running: Running, message: str, c
     assert segment.text(1) == code
     assert segment.text(3).endswith(".")
     assert reason.text(3) == error
+
+
+@pytest.mark.parametrize(
+    ("filler", "code"),
+    [
+        ("PID|1||4711^^^HOSPITAL^MR||" + "~" * 3_000_000, "AA"),
+        ("PID|1||4711^^^HOSPITAL^MR||" + "\\" * 3_000_000, "AA"),
+        ("PID|1||" + "~" * 5000 + "4711^^^HOSPITAL^MR", "AE"),
+        ("ZZZ\r" * 750_000, "AR"),
+        ("ZZZ\r" * 3000 + pid(), "AE"),
+    ],
+)
+async def test_hostile_message_costs_little_and_nothing_taken_dies_later(
+    running: Running, filler: str, code: str
+) -> None:
+    began = time.monotonic()
+    assert await running.send(header("ADT^A08") + "\r" + filler + "\r") == [code]
+    assert time.monotonic() - began < 3
+    assert await running.kit.bus.dead_letters() == []
 
 
 async def test_enhanced_mode(running: Running) -> None:

@@ -129,6 +129,7 @@ def test_instants(text: str, expected: datetime | None) -> None:
         ("1970.02.03 10:00", "19700203"),
         ("19700230", ""),
         ("Aug 15, 1942", ""),
+        ("\u0661\u0669\u0667\u0660\u0660\u0662\u0660\u0663", ""),
         ("", ""),
         ("0000", ""),
     ],
@@ -140,6 +141,8 @@ def test_dates(text: str, expected: str) -> None:
 def test_scheduled_times_are_in_the_zone_of_the_site() -> None:
     assert dicom_datetime("20260301103015+0000", ZONE) == "20260301113015"
     assert dicom_datetime("20260301", ZONE) == "20260301"
+    assert dicom_datetime("99991231235959+0000", ZONE) == "99991231"
+    assert dicom_datetime("08000101103015", ZONE) == "08000101103015"
     assert hl7_time(NOW, ZONE) == "20260301103015.250+0100"
     assert instant(hl7_time(NOW, ZONE), timezone(timedelta(0))) == NOW
 

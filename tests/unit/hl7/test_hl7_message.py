@@ -106,6 +106,14 @@ def test_batch_is_split() -> None:
     assert split_batch("") == ([], False)
 
 
+def test_of_long_fields_whole_repetitions_are_read() -> None:
+    message = parse("MSH|^~\\&|" + "x" * 30 + "||||||ADT^A08|1\rPID|||123~456~789~" + "0" * 30, longest=9)
+    person = message.first("PID")
+    assert person is not None
+    assert [value.text() for value in person.values(3)] == ["123", "456"]
+    assert message.header.text(3) == "x" * 9
+
+
 def test_message_type_from_other_places() -> None:
     assert parse("MSH|^~\\&|||||||ADT\rEVN|A08|x").trigger == "A08"
     message = parse("MSH|^~\\&|||||||ADT_A04|1")
