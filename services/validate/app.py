@@ -7,7 +7,7 @@ from kit.scan.clamav import ClamAddress, ClamScanner
 from kit.service import Kit, Service
 from schemas.upload import BatchReceived, SubmissionClosed, SubmissionOpened
 from schemas.validate import BatchExpanded, BatchSettled, PackMerged, PackWritten
-from services.validate import api, handlers
+from services.validate import api, documents, handlers
 from services.validate.known import KnownInstances
 from services.validate.settings import ValidateSettings
 from services.validate.tasks import BatchReader
@@ -29,7 +29,7 @@ def build(kit: Kit, settings: ValidateSettings) -> Service:
     kit.bus.subscribe(BatchSettled, "validate-incoming", partial(handlers.clear_incoming, kit))
     return Service(
         "validate",
-        routers=[api.routes(kit, settings)],
+        routers=[api.routes(kit, settings), documents.routes(kit)],
         start=[reader.start],
         stop=[reader.runner.stop],
         checks={"antivirus": partial(_antivirus, settings)} if settings.clamav_host else {},

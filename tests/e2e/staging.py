@@ -1,4 +1,4 @@
-"""A hospital to look at: accounts with sessions, patients, and studies in every state, on a server of its own."""
+"""A hospital to look at: accounts with sessions, patients and studies, on a server of its own."""
 
 import asyncio
 import time
@@ -265,7 +265,8 @@ def furnish(house: House, folder: Path) -> None:
     house.send(
         "seeklinik",
         slices(
-            folder / "oe", 12, PatientName="Ødegård^Sigrid", PatientID="5100277", IssuerOfPatientID="HOSPITAL",
+            folder / "oe", 12, PatientName="Ødegård^Sigrid", PatientID="5100277",
+            IssuerOfPatientID="HOSPITAL",
             PatientBirthDate="19780930", PatientSex="F", StudyDescription="MR brain", StudyDate="20261101",
         ),
         recipients=[{"name": "", "department": "Radiology"}],
@@ -273,7 +274,8 @@ def furnish(house: House, folder: Path) -> None:
     house.send(
         "northside",
         slices(
-            folder / "ta", 6, PatientName="Tanaka^Hiroshi=田中^宏", PatientID="TH-9", PatientBirthDate="19550112",
+            folder / "ta", 6, PatientName="Tanaka^Hiroshi=田中^宏", PatientID="TH-9",
+            PatientBirthDate="19550112",
             PatientSex="M", StudyDescription="MR neck, outside", StudyDate="20261031",
         ),
         recipients=[{"name": "Dr. Per Lindqvist", "account_id": "lindqvist"}],
@@ -281,7 +283,8 @@ def furnish(house: House, folder: Path) -> None:
     house.send(
         "northside",
         phantom(
-            folder / "mo", 24, 2, PatientName="Morgan^Alexandra", PatientID="88-1203", PatientBirthDate="19620314",
+            folder / "mo", 24, 2, PatientName="Morgan^Alexandra", PatientID="88-1203",
+            PatientBirthDate="19620314",
             PatientSex="F", ReferringPhysicianName="Petrov^Ilja",
         ),
         recipients=radiology,
@@ -289,7 +292,8 @@ def furnish(house: House, folder: Path) -> None:
     house.send(
         "seeklinik",
         phantom(
-            folder / "no", 8, 1, PatientName="Novak^Jan", PatientID="3300551", IssuerOfPatientID="HOSPITAL",
+            folder / "no", 8, 1, PatientName="Novak^Jan", PatientID="3300551",
+            IssuerOfPatientID="HOSPITAL",
             PatientBirthDate="19490222", PatientSex="M", StudyDescription="CT head, trauma transfer",
         ),
         recipients=radiology,

@@ -9,6 +9,7 @@ const boxes = () => [...document.querySelectorAll('#rows input[name="study"]')];
 
 // Pictures that can't be shown leave a plain tile of the same size.
 document.addEventListener("error", (event) => { if (event.target.matches?.(".thumb img")) event.target.parentElement.classList.add("none"); }, true);
+for (const image of document.querySelectorAll(".thumb img")) if (image.complete && image.currentSrc && !image.naturalWidth) image.parentElement.classList.add("none");
 
 // Live -----------------------------------------------------------------------------------------
 let countsDue = 0;
