@@ -212,6 +212,9 @@ function finished() {
   if (state.sendings.length === 1) { location.assign(`/s/${state.sendings[0].id}`); return; }
   page.classList.remove("going");
   page.classList.add("done");
+  summary.sent = true;
+  redraw();
+  summary.lock();
   said.replaceChildren(notice("ok", h("b", {}, t("Everything has arrived.")), h("span", { class: "row" }, ...groups().map(({ studies }, i) => h("a", { class: "btn", href: `/s/${state.sendings[i].id}` }, person(studies[0].patient.name) || t("Submission %(n)s", { n: i + 1 }))))));
 }
 

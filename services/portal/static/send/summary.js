@@ -26,7 +26,7 @@ export class Summary {
       left.length ? tn("%(num)s other file left out", "%(num)s other files left out", left.length) : null, size(found.bytes)];
     const focused = this.root.contains(document.activeElement) ? document.activeElement : null;
     this.root.replaceChildren(...[
-      h("div", { class: "row" }, h("h2", { class: "grow" }, reading ? t("Reading …") : t("What you are about to send")), h("span", { class: "mini" }, counts.filter(Boolean).join(" · "))),
+      h("div", { class: "row" }, h("h2", { class: "grow" }, reading ? t("Reading …") : this.sent ? t("What you have sent") : t("What you are about to send")), h("span", { class: "mini" }, counts.filter(Boolean).join(" · "))),
       this.#discNotice(found, reading),
       ...this.#studies(studies),
       this.#attachments(attachments),

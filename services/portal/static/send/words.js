@@ -3,6 +3,7 @@
 const language = document.documentElement.lang || "en";
 const catalogue = JSON.parse(document.getElementById("texts")?.textContent || "{}");
 const numbers = new Intl.NumberFormat(language);
+const ENGLISH_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const days = new Intl.DateTimeFormat(language, { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
 
 export function t(text, values = {}) {
@@ -30,7 +31,9 @@ export function size(bytes) {
 
 export function date(text) {
   const found = /^(\d{4})(\d\d)(\d\d)$/.exec(text);
-  return found ? days.format(Date.UTC(found[1], found[2] - 1, found[3])) : text;
+  if (!found || found[2] < 1 || found[2] > 12) return text;
+  if (language === "en") return `${Number(found[3])} ${ENGLISH_MONTHS[found[2] - 1]} ${found[1]}`;
+  return days.format(Date.UTC(found[1], found[2] - 1, found[3]));
 }
 
 // "Morgan, Alexandra (田中 宏)" out of DICOM's Morgan^Alexandra=田中^宏.
