@@ -1,5 +1,6 @@
 """Asking a modality worklist (PS3.4 K) who a study may belong to."""
 
+import asyncio
 from collections.abc import Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -8,11 +9,14 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from kit.dicom.network import PLAIN, WORKLIST_FIND, Association, Context, Timeouts
+from kit.errors import Unavailable
 from schemas.shapes import Demographics, Order
 
 MOST_ITEMS = 200
-"""Some worklists ignore matching keys and answer with everything: no more than this is read."""
+"""Some worklists ignore matching keys and answer with everything, or over and over: no more is read."""
 
+_PATIENCE = 4
+"""Times the timeout of one answer that all of them together may take."""
 _KEYS = ("PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex", "StudyInstanceUID")
 _ORDER_KEYS = (
     "RequestedProcedureID",
@@ -54,8 +58,17 @@ async def find_items(
     queries += [_query("", name) for name in names]
     if not queries:
         return []
+    try:
+        async with asyncio.timeout(_PATIENCE * worklist.timeout):
+            return await _ask(worklist, queries)
+    except TimeoutError:
+        raise Unavailable("worklist", "it did not come to an end") from None
+
+
+async def _ask(worklist: Worklist, queries: list[Dataset]) -> list[WorklistItem]:
     limit = worklist.timeout
     found: dict[WorklistItem, None] = {}
+    read = 0
     async with await Association.request(
         worklist.host,
         worklist.port,
@@ -68,7 +81,8 @@ async def find_items(
             async with aclosing(association.c_find(WORKLIST_FIND, query)) as answers:
                 async for answer in answers:
                     found.update(dict.fromkeys(_items(answer)))
-                    if len(found) >= MOST_ITEMS:
+                    read += 1
+                    if max(read, len(found)) >= MOST_ITEMS:
                         return list(found)[:MOST_ITEMS]
     return list(found)
 

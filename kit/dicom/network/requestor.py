@@ -231,14 +231,9 @@ class Association:
         self._open = False
         try:
             self._wire.write([short_pdu(A_RELEASE_RQ)])
-            while True:
-                kind, length = await read_pdu_header(self._wire, self._timeouts.association)
-                if kind in (A_RELEASE_RP, A_ABORT):
-                    break
-                if kind == A_RELEASE_RQ:
-                    self._wire.write([short_pdu(A_RELEASE_RP)])
-                await self._skip(length)
-        except AssociationFailed:
+            async with asyncio.timeout(self._timeouts.association):
+                await self._release_answer()
+        except (AssociationFailed, TimeoutError):
             pass
         finally:
             self._wire.close()
@@ -342,6 +337,16 @@ class Association:
             if uid == sop_class:
                 return number, syntax
         raise NotNegotiated(self._wire.name, "it does not offer this service")
+
+    async def _release_answer(self) -> None:
+        """What the peer still says before it is thrown away."""
+        while True:
+            kind, length = await read_pdu_header(self._wire, self._timeouts.association)
+            if kind in (A_RELEASE_RP, A_ABORT):
+                return
+            if kind == A_RELEASE_RQ:
+                self._wire.write([short_pdu(A_RELEASE_RP)])
+            await self._skip(length)
 
     async def _skip(self, length: int) -> None:
         while length:
