@@ -3,11 +3,12 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
+from kit.access import may_view_id, sees_all
 from kit.destinations import DESTINATIONS
-from kit.errors import NotFound, PermanentError, Stale, TransientError
+from kit.errors import Forbidden, NotFound, PermanentError, Stale, TransientError
 from kit.identity import Principal, Role
 from kit.service import Caller
 from schemas.shapes import Proof
@@ -128,14 +129,18 @@ def routes(means: Means, poke: Callable[[str], Awaitable[None]]) -> APIRouter:
 
     @router.get("/deliveries")
     async def deliveries(
-        study_id: str | None = None,
+        study_id: str | None = Query(default=None, max_length=64),
         state: State | None = None,
-        cursor: str | None = None,
+        cursor: str | None = Query(default=None, max_length=500),
         caller: Principal = Caller,
     ) -> DeliveryList:
-        """Newest first; of one study, or all."""
-        if not caller.may(Role.APPROVE):
+        """Newest first; of one study, or all. Who does not see every study names one they may see."""
+        if not sees_all(caller):
             caller.require(Role.VIEW)
+            if study_id is None:
+                raise Forbidden("not-allowed", "Name a study: this account does not see all of them.")
+            if not await may_view_id(means.kit.documents, caller, study_id):
+                raise NotFound("no-study", "There is no such study, or it is not yours to see.")
         where: dict[str, str] = {}
         if study_id is not None:
             where["study_id"] = study_id

@@ -100,8 +100,13 @@ class Progress:
         documents = self._means.kit.documents
         async with self._lock:
             while self._dirty:
-                number = self._dirty.pop()
-                await documents.save(LEDGERS, self._ledgers[number])
+                number = next(iter(self._dirty))
+                self._dirty.discard(number)
+                try:
+                    await documents.save(LEDGERS, self._ledgers[number])
+                except AnteroomError:
+                    self._dirty.add(number)
+                    raise
             if with_delivery:
                 take_sums(self._delivery, self._ledgers.values(), self._means.settings.instance_tries)
                 self._means.extend(self._delivery)

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from kit.access import AUDIENCES, Audience, account_key
 from kit.documents.port import Documents
 from kit.identity import ACCOUNTS, TOKENS, Account, Role, Token, token_id
 from kit.service import Kit
@@ -47,7 +48,8 @@ async def site(kit_env: Kit) -> AsyncIterator[Site]:
 async def test_a_failed_delivery_is_shown_retried_and_proven(
     site: Site, kit_env: Kit, tmp_path: Path
 ) -> None:
-    viewer, approver = await token(kit_env.documents, Role.VIEW), await token(kit_env.documents, Role.APPROVE)
+    approver = await token(kit_env.documents, Role.APPROVE)
+    viewer = await token(kit_env.documents, Role.VIEW_ALL)
     well = asyncio.Event()
     pacs = ScriptedPacs(status=lambda uid, times: 0 if well.is_set() else 0xC001)
     with pacs.running():
@@ -107,6 +109,22 @@ async def test_echo_says_in_plain_words_how_a_destination_is(site: Site, kit_env
     answer = await site.http.post("/api/destinations/odd/echo", headers=admin)
     assert "AE title" in answer.json()["text"]
     assert (await site.http.post("/api/destinations/none/echo", headers=admin)).status_code == 404
+
+
+async def test_a_physician_sees_deliveries_of_studies_shown_to_them(
+    site: Site, kit_env: Kit, tmp_path: Path
+) -> None:
+    physician = await token(kit_env.documents, Role.VIEW)
+    study = make_study(kit_env, ct(tmp_path / "ct", 1))
+    event = decided(study, "nowhere")
+    await site.running.decide(event)
+    await site.running.ended(event, "nowhere")
+    path = f"/api/deliveries?study_id={study.id}"
+    assert (await site.http.get("/api/deliveries", headers=physician)).status_code == 403
+    assert (await site.http.get(path, headers=physician)).status_code == 404
+    await kit_env.documents.save(AUDIENCES, Audience(id=study.id, keys=[account_key("view")]))
+    answer = await site.http.get(path, headers=physician)
+    assert [row["study_id"] for row in answer.json()["deliveries"]] == [study.id]
 
 
 async def test_strangers_see_nothing(site: Site, kit_env: Kit) -> None:
