@@ -108,11 +108,12 @@ def news_id(kind: Kind, about: str) -> str:
 
 
 def notice_id(news: News, kind: Kind, channel: Channel, recipient: str) -> str:
-    """The same for the same round of news, kind, channel and recipient: telling again finds it made.
+    """The same for the same news, kind, channel and recipient: telling again finds it made. What was
+    heard after a telling that did not get to its end is told too.
 
     That a study is delayed is told once, however often forwarding fails.
     """
-    which = "" if kind is Kind.DELAYED else f"{news.cause}.{news.round}"
+    which = "" if kind is Kind.DELAYED else f"{news.cause}.{news.heard}"
     return derived_id("notice", news.about, which, kind, channel, recipient)
 
 

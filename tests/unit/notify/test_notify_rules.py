@@ -116,6 +116,16 @@ def test_news_after_telling_opens_a_round_of_its_own() -> None:
     assert rules.notice_id(item, Kind.IN_PACS, "email", "a@example.org") != first
 
 
+def test_what_is_heard_after_an_interrupted_telling_is_told_too() -> None:
+    item = news()
+    hear(item, "d1")
+    made = rules.notice_id(item, Kind.IN_PACS, "email", "a@example.org")
+    assert rules.notice_id(item, Kind.IN_PACS, "email", "a@example.org") == made
+    hear(item, "d2")
+    assert item.round == 1
+    assert rules.notice_id(item, Kind.IN_PACS, "email", "a@example.org") != made
+
+
 def test_delay_is_told_once_however_often_forwarding_fails() -> None:
     item = news(Kind.FAILED)
     hear(item, "e1")
