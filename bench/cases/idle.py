@@ -26,7 +26,7 @@ def run() -> Iterator[Result]:
             cpu.runs.append({"ours": 100 * (_cpu_seconds(server) - before) / 20})
             if number == 0:
                 until_viewable(server, make_series(Path(name) / "series", 500))
-                time.sleep(5)
+                time.sleep(75)
                 after.runs.append({"ours": sum(server.rss_mb())})
     yield from (memory, after, cpu, ready)
 
