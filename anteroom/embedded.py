@@ -73,6 +73,11 @@ def site_key(path: Path) -> bytes:
         temporary = path.with_suffix(".new")
         write_private(temporary, secrets.token_hex(32))
         temporary.rename(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
     return bytes.fromhex(path.read_text().strip())
 
 

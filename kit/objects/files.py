@@ -4,6 +4,7 @@ import errno
 import os
 import secrets
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -90,7 +91,8 @@ class FileObjects:
                 path = Path(folder) / name
                 key = path.relative_to(self.root).as_posix()
                 if key.startswith(prefix) and not key.startswith(".tmp/"):
-                    found.append(ObjectStat(key, path.stat().st_size))
+                    with suppress(FileNotFoundError):  # deleted meanwhile
+                        found.append(ObjectStat(key, path.stat().st_size))
         yield from sorted(found, key=lambda stat: stat.key)
 
     def delete(self, key: str) -> None:
@@ -112,7 +114,10 @@ class FileWriter:
         self._key = key
         self._size = 0
         self._done = False
-        self._file = temporary.open("wb", buffering=0)
+        try:
+            self._file = temporary.open("wb", buffering=0)
+        except OSError as error:
+            raise _named(error) from error
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         view = memoryview(data)

@@ -3,6 +3,7 @@ put aside, refused, or opened into further batches. Opens no database; the same 
 objects and the same answer.
 """
 
+import errno
 import logging
 import os
 from collections.abc import Iterator
@@ -39,6 +40,7 @@ from services.validate.texts import finding
 
 _log = logging.getLogger(__name__)
 _COPY = 1 << 20
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def read_batch(objects: Objects, job: BatchJob) -> BatchResult:
@@ -55,6 +57,10 @@ def read_batch(objects: Objects, job: BatchJob) -> BatchResult:
         return BatchResult(unavailable="antivirus-away")
     except NoSpace:
         return BatchResult(unavailable="storage-full")
+    except OSError as error:
+        if error.errno in _FULL:
+            return BatchResult(unavailable="storage-full")
+        raise
 
 
 class _Reading:
@@ -109,6 +115,7 @@ class _Reading:
         except (TransientError, NoSpace):
             raise
         except Exception as error:  # noqa: BLE001 - the edge: one file must not take its neighbours along
+            _let_pass(error)
             _log.warning("a file broke its reader (%s)", type(error).__name__)
             self._quarantine(member, record, "crashed-reader")
 
@@ -210,6 +217,7 @@ class _Reading:
             except (TransientError, NoSpace):
                 raise
             except Exception as error:  # noqa: BLE001 - the edge: one archive must not take its neighbours along
+                _let_pass(error)
                 _log.warning("an archive broke its reader (%s)", type(error).__name__)
                 discard(self.objects, self.job, record.id)
                 self._quarantine(member, record, "crashed-reader")
@@ -244,6 +252,12 @@ class _Reading:
             if item[0].index == index:
                 study.items.remove(item)
                 self._quarantine(item[0], item[1], "crashed-reader")
+
+
+def _let_pass(error: Exception) -> None:
+    """A disk that is full (of temporary copies, perhaps) is no file's fault."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        raise error
 
 
 def _office(file: BinaryIO, size: int) -> Sorted | None:
