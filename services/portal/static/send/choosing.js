@@ -27,8 +27,14 @@ async function walkEntry(entry, found) {
   }
 }
 
-export function fromInput(input) {
-  return [...input.files].map((file) => ofFile(file.webkitRelativePath || file.name, file));
+// The browser looks up the size of each file when it is asked for: a pause in between keeps the page alive.
+export async function fromInput(files) {
+  const found = [];
+  for (const file of files) {
+    found.push(ofFile(file.webkitRelativePath || file.name, file));
+    if (found.length % 100 === 0) await new Promise((resolve) => setTimeout(resolve));
+  }
+  return found;
 }
 
 export async function fromPicker() {
@@ -45,23 +51,18 @@ async function walkHandle(folder, path, found) {
   }
 }
 
-// Archives and images among them replaced by what they hold, where that can be told without sending them.
-export async function unfolded(sources) {
-  const found = [];
-  for (const source of sources) {
-    const members = await membersOf(source).catch(() => null);
-    if (members === null) found.push(source);
-    else for (const member of members) found.push({ ...member, path: `${source.path}/${member.path}` });
-  }
-  return found.sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
+// What a ZIP or disc image holds, as sources; null where that can't be told without sending it.
+export async function membersOf(source, kind) {
+  if (source.file.size !== source.size) return null;
+  const members = await (kind === "zip" ? listZip(source.file) : discOf(source.file)).catch(() => null);
+  if (!members?.length) return null;
+  return members.map((member) => ({ ...member, path: `${source.path}/${member.path}` }));
 }
 
-async function membersOf({ path, file }) {
-  const name = path.toLowerCase();
-  if (/\.(iso|img|bin)$/.test(name) && await isDiscImage(file)) return listDisc(file);
-  if (/\.(docx|xlsx|pptx|odt|jar)$/.test(name) || file.size < 22) return null;
-  const start = new DataView(await file.slice(0, 4).arrayBuffer());
-  if (start.getUint32(0, true) !== 0x04034b50) return null;
-  const members = await listZip(file);
-  return members?.length ? members : null;
+async function discOf(file) {
+  return await isDiscImage(file) ? listDisc(file) : null;
+}
+
+export function byPath(sources) {
+  return sources.sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
 }

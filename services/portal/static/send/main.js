@@ -1,6 +1,6 @@
 // The send page: choosing, reading, checking, sending.
 
-import { fromDrop, fromInput, fromPicker, unfolded } from "./choosing.js";
+import { byPath, fromDrop, fromInput, fromPicker, membersOf } from "./choosing.js";
 import { checksOf } from "./checks.js";
 import { add, emptyFound, inOrder, patientsOf } from "./grouping.js";
 import { manifestName } from "./plan.js";
@@ -32,16 +32,7 @@ async function take(gathering) {
   state.reading++;
   redraw();
   try {
-    const sources = await unfolded(await gathering);
-    const fresh = sources.filter((source) => !state.known.has(keyOf(source)));
-    for (const source of fresh) state.known.add(keyOf(source));
-    const done = { files: 0 };
-    await readers.read(fresh, (piece, results) => {
-      piece.forEach((source, i) => add(state.found, source, results[i]));
-      done.files += piece.length;
-      drop.querySelector(".reading").textContent = t("%(done)s of %(all)s files read", { done: number(done.files), all: number(fresh.length) });
-      redrawSoon();
-    });
+    await readAll(byPath(await gathering));
     if (!state.known.size) say("wait", t("There was nothing in it. Choose a folder, files, a ZIP or a disc."));
   } catch (error) {
     if (error.name !== "AbortError") say("stop", t("This can’t be read. Copy it to your computer first, then choose it again."));
@@ -55,8 +46,30 @@ async function take(gathering) {
   await tellBegun();
 }
 
+// Reads files, and what ZIPs and disc images among them hold in their place.
+async function readAll(sources) {
+  const fresh = sources.filter((source) => !state.known.has(keyOf(source)));
+  for (const source of fresh) state.known.add(keyOf(source));
+  const folded = [];
+  let done = 0;
+  await readers.read(fresh, (piece, results) => {
+    piece.forEach((source, i) => {
+      if (results[i].kind === "zip" || results[i].kind === "disc") folded.push([source, results[i]]);
+      else add(state.found, source, results[i]);
+    });
+    done += piece.length;
+    drop.querySelector(".reading").textContent = t("%(done)s of %(all)s files read", { done: number(done), all: number(fresh.length) });
+    redrawSoon();
+  });
+  for (const [source, result] of folded) {
+    const members = await membersOf(source, result.kind);
+    if (members === null) add(state.found, source, result);
+    else await readAll(members);
+  }
+}
+
 for (const input of page.querySelectorAll("input[type=file]")) {
-  input.addEventListener("change", () => { if (input.files.length) take(fromInput(input)); input.value = ""; });
+  input.addEventListener("change", () => { if (input.files.length) take(fromInput([...input.files])); input.value = ""; });
 }
 page.querySelector("[data-choose=folder]").addEventListener("click", () => {
   if (typeof showDirectoryPicker === "function") take(fromPicker());

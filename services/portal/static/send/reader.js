@@ -9,7 +9,7 @@ const HEAD = 8 << 10, LARGEST_HEAD = 32 << 20, LARGEST_DIRECTORY = 64 << 20;
 
 addEventListener("message", async ({ data }) => {
   if (data.task === "read") {
-    const results = await inParallel(data.sources, 6, readOne);
+    const results = await inParallel(data.sources, 12, readOne);
     postMessage({ id: data.id, results });
     return;
   }
