@@ -6,10 +6,10 @@ STAMP := .venv/.installed
 DATA ?= data
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo test check bench schemas clean
+.PHONY: help install up demo test check bench schemas engines engines-down clean
 
 help:            ## what there is
-	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/: .*##/\t/' | expand -t 12
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/: .*##/\t/' | expand -t 14
 
 install: $(STAMP)  ## a virtual environment with everything pinned (idempotent)
 
@@ -40,6 +40,12 @@ bench: install   ## side by side with the peers; ONLY=name for one
 
 schemas: install ## rewrite the generated contracts
 	$(BIN)/python -m schemas.generate
+
+engines: install ## Kafka, MongoDB protocol and S3 on loopback, in ./.engines; ONLY=name for one
+	$(BIN)/python -m scripts.engines up $(ONLY)
+
+engines-down:    ## end them again
+	$(BIN)/python -m scripts.engines down $(ONLY)
 
 clean:           ## remove the virtual environment and caches (never data)
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info

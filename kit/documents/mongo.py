@@ -9,12 +9,14 @@ Only plain update operators and no transactions: any server of the common subset
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from motor.motor_asyncio import AsyncIOMotorCollection, AsyncIOMotorDatabase
-from pymongo import ReturnDocument, WriteConcern
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
+from pymongo import ReadPreference, ReturnDocument, WriteConcern
 from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
+from pymongo.read_concern import ReadConcern
 
 from kit.clock import Clock
 from kit.documents.conditions import LAST, declared, known, member_field, plain, read_cursor, write_cursor
@@ -29,6 +31,47 @@ _log = logging.getLogger(__name__)
 
 _LEFT_BEHIND = timedelta(seconds=10)
 """Older pending events belong to a process that died or could not publish."""
+
+
+@dataclass(frozen=True)
+class MongoSettings:
+    """`url` may hold credentials and TLS options; what stands there wins over what is set here."""
+
+    url: str = "mongodb://127.0.0.1:27017"
+    database: str = "anteroom"
+    pool: int = 32
+    """Connections of one process at most."""
+    timeout_s: float = 10.0
+    """How long one operation may take, finding a server included, before the store counts as away."""
+
+
+class Mongo:
+    """The connection of one process. Connects on use, and again after every break."""
+
+    def __init__(self, settings: MongoSettings) -> None:
+        milliseconds = int(settings.timeout_s * 1000)
+        self._client: AsyncIOMotorClient[Any] = AsyncIOMotorClient(
+            settings.url,
+            appname="anteroom",
+            maxPoolSize=settings.pool,
+            maxConnecting=4,
+            waitQueueTimeoutMS=milliseconds,
+            serverSelectionTimeoutMS=milliseconds,
+            connectTimeoutMS=milliseconds,
+            socketTimeoutMS=milliseconds,
+            # the driver leaves it away by itself where the server is no replica set
+            retryWrites=True,
+            uuidRepresentation="standard",
+        )
+        self.database: AsyncIOMotorDatabase[Any] = self._client.get_database(settings.database)
+
+    async def ping(self) -> None:
+        """Raises Unavailable when the store does not answer."""
+        async with _Errors():
+            await self.database.command("ping")
+
+    def close(self) -> None:
+        self._client.close()
 
 
 class MongoDocuments:
@@ -219,7 +262,10 @@ class MongoDocuments:
     def _of(self, collection: Collection[Any]) -> "AsyncIOMotorCollection[Any]":
         if collection.name not in self._collections:
             self._collections[collection.name] = self._database.get_collection(
-                collection.name, write_concern=WriteConcern(w="majority", j=True)
+                collection.name,
+                read_preference=ReadPreference.PRIMARY,
+                read_concern=ReadConcern("majority"),
+                write_concern=WriteConcern(w="majority", j=True),
             )
         return self._collections[collection.name]
 

@@ -1,6 +1,7 @@
 """The contract of the documents port; every adapter passes it."""
 
 import asyncio
+import secrets
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,11 +10,13 @@ from pydantic import Field
 
 from kit.bus.embedded import EmbeddedBus
 from kit.clock import utc_now
+from kit.documents.mongo import Mongo, MongoDocuments, MongoSettings
 from kit.documents.port import Collection, Doc, Has, HasPrefix, In, Instant, Range
 from kit.documents.sqlite import SqliteDocuments
 from kit.documents.store import Store
 from kit.errors import VersionConflict
 from schemas.notify import NoticeSent
+from tests.neighbours.engines import engine
 
 
 class Thing(Doc):
@@ -28,13 +31,23 @@ THINGS = Collection(
 )
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "mongo", "ferretdb"])
 async def documents(request: pytest.FixtureRequest, tmp_path: Path):
     store = Store(tmp_path / "a.db")
     bus = EmbeddedBus(store, utc_now)
-    adapter = SqliteDocuments(store)
-    adapter.bus = bus
-    yield adapter
+    if request.param == "sqlite":
+        adapter = SqliteDocuments(store)
+        adapter.bus = bus
+        yield adapter
+    else:
+        name = f"contract_{secrets.token_hex(6)}"
+        mongo = Mongo(MongoSettings(url=f"mongodb://{engine(request.param)}", database=name))
+        adapter = MongoDocuments(mongo.database, bus.publish, utc_now)
+        adapter.bus = bus
+        await adapter.ensure_indexes([THINGS])
+        yield adapter
+        await mongo.database.client.drop_database(name)
+        mongo.close()
     await store.close()
 
 

@@ -1,17 +1,32 @@
 """The contract of the objects port; every adapter passes it."""
 
 import pickle
+import secrets
 from pathlib import Path
 
 import pytest
 
 from kit.errors import NotFound
 from kit.objects.files import FileObjects
+from kit.objects.s3 import S3Objects, S3Settings
+from tests.neighbours.engines import ACCESS_KEY, SECRET_KEY, engine
 
 
-@pytest.fixture(params=["files"])
+@pytest.fixture(params=["files", "s3"])
 def objects(request: pytest.FixtureRequest, tmp_path: Path):
-    return FileObjects(tmp_path / "objects")
+    if request.param == "files":
+        return FileObjects(tmp_path / "objects")
+    adapter = S3Objects(
+        S3Settings(
+            endpoint=engine("s3"),
+            access_key=ACCESS_KEY,
+            secret_key=SECRET_KEY,
+            bucket=f"contract-{secrets.token_hex(6)}",
+            secure=False,
+        )
+    )
+    adapter.ensure_bucket()
+    return adapter
 
 
 def test_what_was_put_is_read_back_whole_and_by_range(objects) -> None:
