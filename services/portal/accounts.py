@@ -44,7 +44,7 @@ async def make_account(kit: Kit, by: Principal, account: Account) -> Account:
     """Raises Refused for what can't be and for a name or address that is taken."""
     account.name = account.name.strip()
     check_account(account, await destination_names(kit))
-    if await kit.documents.get(ACCOUNTS, account.id) is not None:
+    if await kit.documents.get(ACCOUNTS, account.id) is not None or await _name_is_used(kit, account):
         raise _taken()
     await record(kit, by, "made", "account", account.id, ",".join(sorted(account.roles)))
     try:

@@ -100,4 +100,6 @@ async def _list(
         cursor = page.cursor
         if cursor is None or len(kept) >= limit:
             break
-    return Studies(studies=[line(c, c.study) for c in kept if c.study is not None], cursor=cursor)
+    staff = is_physician(who)
+    shown = [line(case, case.study, staff=staff) for case in kept if case.study is not None]
+    return Studies(studies=shown, cursor=cursor)

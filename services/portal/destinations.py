@@ -1,11 +1,16 @@
 """Making, changing and removing destinations."""
 
+from typing import TypeVar
+
 from kit.destinations import DESTINATIONS, Destination
+from kit.documents.port import Collection
 from kit.errors import NotFound, Refused, VersionConflict
-from kit.identity import ACCOUNTS, Principal
+from kit.identity import ACCOUNTS, GROUPS, Account, Group, Principal
 from kit.service import Kit
 from services.portal.accounts import record
 from services.portal.rules.accounts import check_destination
+
+Sending = TypeVar("Sending", Account, Group)
 
 
 async def all_destinations(kit: Kit) -> list[Destination]:
@@ -48,9 +53,21 @@ async def change_destination(
 
 
 async def remove_destination(kit: Kit, by: Principal, destination: Destination) -> None:
-    """Raises Refused while an account sends to it."""
-    page = await kit.documents.find(ACCOUNTS, limit=1000)
-    if any(destination.id in account.destinations for account in page.items):
+    """Raises Refused while an account or a group sends to it."""
+    if await _used(kit, ACCOUNTS, destination.id):
         raise Refused("in-use", "An account sends to this destination. Change the account first.")
+    if await _used(kit, GROUPS, destination.id):
+        raise Refused("in-use", "A group sends to this destination. Change the group first.")
     await record(kit, by, "removed", "destination", destination.id)
     await kit.documents.delete(DESTINATIONS, destination)
+
+
+async def _used(kit: Kit, collection: Collection[Sending], name: str) -> bool:
+    cursor = None
+    while True:
+        rows = await kit.documents.find(collection, limit=500, cursor=cursor)
+        if any(name in row.destinations for row in rows.items):
+            return True
+        cursor = rows.cursor
+        if cursor is None:
+            return False

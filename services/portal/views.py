@@ -74,12 +74,17 @@ class StudyDetail(BaseModel):
     hint: str = ""
 
 
-def line(case: Case, study: Study) -> StudyLine:
+def _why(case: Case, *, staff: bool) -> str:
+    """Why a delivery failed names the hospital's own systems."""
+    return case.why if staff or case.state != "failed" else ""
+
+
+def line(case: Case, study: Study, *, staff: bool) -> StudyLine:
     return StudyLine(
         id=case.id,
         revision=study.revision,
         state=case.state,
-        why=case.why,
+        why=_why(case, staff=staff),
         patient=study.patient,
         accession_number=study.accession_number,
         study_date=study.study_date,
@@ -100,7 +105,7 @@ def detail(case: Case, study: Study, *, staff: bool) -> StudyDetail:
     return StudyDetail(
         id=case.id,
         state=case.state,
-        why=case.why if staff or case.state != "failed" else "",
+        why=_why(case, staff=staff),
         sender=study.sender,
         study_revision=study.revision,
         match_revision=case.match.revision if case.match is not None else 0,

@@ -9,6 +9,8 @@ from kit.destinations import Destination
 from kit.errors import Refused
 from kit.identity import Account, Group, Role
 
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+
 
 def check_account(account: Account, destinations: Sequence[str]) -> None:
     """Raises Refused."""
@@ -70,18 +72,39 @@ def check_destination(destination: Destination) -> None:
             "bad-destination", "A destination's name has letters, digits, dots and dashes, at most 64."
         )
     if destination.kind == "stow":
-        parts = urlsplit(destination.url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        if not _is_url(destination.url):
             raise Refused(
-                "bad-destination", "A STOW destination needs its url, such as https://pacs/dicom-web."
+                "bad-destination",
+                "A STOW destination needs its url, such as https://pacs/dicom-web, without a login in it.",
             )
         return
-    if not destination.host or not 1 <= destination.port <= 65535:
+    if not _is_host(destination.host) or not 1 <= destination.port <= 65535:
         raise Refused("bad-destination", "A DICOM destination needs a host and a port from 1 to 65535.")
     if not is_ae_title(destination.called_ae) or not is_ae_title(destination.calling_ae):
         raise Refused(
             "bad-destination", "Called and calling AE titles have 1 to 16 characters, no backslash."
         )
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        ported = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    plain = text.isascii() and text.isprintable() and " " not in text and "@" not in parts.netloc
+    return plain and ported and parts.scheme in {"http", "https"} and _is_host(parts.hostname or "")
+
+
+def _is_host(text: str) -> bool:
+    """A name (RFC 1123, with the underscores of Windows) or an address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return len(text) <= 253 and all(
+            _LABEL.fullmatch(label) for label in text.removesuffix(".").split(".")
+        )
+    return True
 
 
 def is_ae_title(text: str) -> bool:

@@ -186,6 +186,7 @@ def _order(rows: list[Candidate], asked: str | Order | None) -> Order | None:
     if asked is None:
         return rows[0].order
     if isinstance(asked, Order):
+        check_order(asked)
         return asked
     if asked == "none":
         return None
@@ -197,6 +198,7 @@ def _order(rows: list[Candidate], asked: str | Order | None) -> Order | None:
 
 def _typed_order(asked: str | Order | None) -> Order | None:
     if isinstance(asked, Order):
+        check_order(asked)
         return asked
     if asked in {None, "none"}:
         return None
@@ -236,6 +238,18 @@ def check_demographics(patient: Demographics) -> None:
         raise Refused("bad-patient", "Write the birth date as YYYYMMDD.")
     if patient.sex not in {"", "M", "F", "O"}:
         raise Refused("bad-patient", "The sex is M, F, O or empty.")
+
+
+def check_order(order: Order) -> None:
+    """A typed order must fit its DICOM attributes: one value each, none of them longer than LO allows."""
+    texts = list(order.model_dump().values())
+    if any(len(text) > 64 or _FORBIDDEN.search(text) for text in texts):
+        raise Refused(
+            "bad-order",
+            "The fields of an order have at most 64 characters, and no backslashes or control signs.",
+        )
+    if not re.fullmatch(r"[0-9.]*", order.study_instance_uid):
+        raise Refused("bad-order", "A Study Instance UID has digits and dots alone.")
 
 
 def _is_date(text: str) -> bool:

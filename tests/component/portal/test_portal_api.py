@@ -7,9 +7,10 @@ import httpx
 import pytest
 
 from kit.destinations import Destination
-from kit.identity import ACCOUNTS, TOKENS, Account, Role, Token, token_id
+from kit.identity import ACCOUNTS, GROUPS, TOKENS, Account, Group, Role, Token, token_id
 from kit.service import Kit
 from kit.web import build_app
+from schemas.forward import ForwardFailed
 from schemas.match import StudyMatched
 from schemas.portal import StudyDecided
 from schemas.validate import StudyArrived, StudyUpdated
@@ -170,6 +171,42 @@ async def test_accounts_and_tokens(client: Client, kit_env: Kit):
     assert (await client.get("/api/whoami", headers=theirs)).status_code == 401
 
 
+async def test_no_two_accounts_have_one_name(client: Client):
+    await client.post("/api/accounts", json={"name": "Clinic"})
+    await client.patch("/api/accounts/Clinic", json={"name": "Praxis"})
+    answer = await client.post("/api/accounts", json={"name": "Praxis"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "name-taken")
+
+
+async def test_why_a_delivery_failed_is_not_for_senders(client: Client, kit_env: Kit):
+    await add_pacs(client)
+    await arrive(kit_env, study())
+    decision = (await client.post("/api/studies/s1/decision", json=APPROVE)).json()["decision"]
+    failed = ForwardFailed.first(
+        time=NOW,
+        key="s1",
+        correlation_id="sub1",
+        study_id="s1",
+        study_revision=1,
+        decision_id=decision["id"],
+        delivery_id="d1",
+        destination="pacs",
+        sender=study().sender,
+        submissions=("sub1",),
+        sent=0,
+        instances=10,
+        reason="pacs at 10.0.0.1:104 can't be reached.",
+    )
+    await settle(kit_env)
+    await kit_env.bus.publish([failed])
+    await settle(kit_env)
+    own = await login(kit_env, "clinic", Role.SEND)
+    (row,) = (await client.get("/api/studies")).json()["studies"]
+    assert (row["state"], row["why"]) == ("failed", "pacs at 10.0.0.1:104 can't be reached.")
+    (row,) = (await client.get("/api/studies", headers=own)).json()["studies"]
+    assert (row["state"], row["why"]) == ("failed", "")
+
+
 async def test_the_last_administrator_stays(client: Client):
     for change in ({"disabled": True}, {"roles": ["view"]}):
         answer = await client.patch("/api/accounts/admin", json=change)
@@ -189,13 +226,22 @@ async def test_destinations(client: Client, kit_env: Kit):
         {"name": "../x", "host": "h", "port": 1, "called_ae": "A"},
         {"name": "a", "host": "h", "port": 0, "called_ae": "A"},
         {"name": "a", "host": "h", "port": 1, "called_ae": "A\\B"},
+        {"name": "a", "host": "a b", "port": 1, "called_ae": "A"},
+        {"name": "a", "host": "h" * 64 + ".x", "port": 1, "called_ae": "A"},
+        {"name": "a", "host": "x\u0000", "port": 1, "called_ae": "A"},
         {"name": "a", "kind": "stow", "url": "ftp://x"},
+        {"name": "a", "kind": "stow", "url": "http://[x"},
+        {"name": "a", "kind": "stow", "url": "http://x:y/z"},
+        {"name": "a", "kind": "stow", "url": "https://me:secret@pacs/dicom-web"},
     ):
         assert (await client.post("/api/destinations", json=bad)).status_code == 400, bad
     assert (await client.patch("/api/destinations/pacs", json={"port": 105})).json()["host"] == "10.0.0.1"
     await client.post("/api/accounts", json={"name": "c", "destinations": ["pacs"]})
     assert (await client.delete("/api/destinations/pacs")).json()["code"] == "in-use"
     await client.patch("/api/accounts/c", json={"destinations": []})
+    await kit_env.documents.save(GROUPS, Group(id="g", name="g", destinations=["pacs"]))
+    assert (await client.delete("/api/destinations/pacs")).json()["code"] == "in-use"
+    await kit_env.documents.save(GROUPS, Group(id="g", name="g", version=1))
     assert (await client.delete("/api/destinations/pacs")).status_code == 204
     approver = await login(kit_env, "ada", Role.APPROVE)
     await add_pacs(client, "two")

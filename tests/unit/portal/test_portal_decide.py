@@ -54,6 +54,10 @@ def test_candidate_orders_and_typed_identities():
         ({"target": {"patient": {"patient_id": "1", "name": "A", "birth_date": "20010229"}}}, "bad-patient"),
         ({"target": {"patient": {"patient_id": "1", "name": "A", "sex": "X"}}}, "bad-patient"),
         ({"target": {"patient": {"patient_id": "1" * 65, "name": "A"}}}, "bad-patient"),
+        ({"target": "match", "order": {"accession_number": "A1\\B2"}}, "bad-order"),
+        ({"target": "as-sent", "order": {"accession_number": "1" * 65}}, "bad-order"),
+        ({"target": "match", "order": {"scheduled_step_id": "a\nb"}}, "bad-order"),
+        ({"target": "match", "order": {"study_instance_uid": "1.2.x"}}, "bad-order"),
     ],
 )
 def test_refusals(fields, code):
