@@ -119,6 +119,11 @@ class House:
             )
             return sent.submission_id
 
+    def destination(self, name: str, ae_title: str, port: int) -> None:
+        with self.api("chief") as api:
+            body = {"name": name, "host": "127.0.0.1", "port": port, "called_ae": ae_title}
+            api.post("/api/destinations", body)
+
     def studies(self) -> list[dict[str, Any]]:
         with self.api("chief") as api:
             found: list[dict[str, Any]] = api.get("/api/studies")["studies"]

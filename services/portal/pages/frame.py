@@ -77,7 +77,7 @@ async def render(
     **context: Any,
 ) -> HTMLResponse:
     """A whole page, or a part of one for htmx: the template extends base.html or does not."""
-    who = context.pop("who", None) or await visitor(request)
+    who = context.pop("who") if "who" in context else await visitor(request)
     language = language_of(request, who)
     kit: Kit = request.app.state.kit
     values = {

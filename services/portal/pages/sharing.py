@@ -22,7 +22,7 @@ from services.portal.settings import PortalSettings
 from services.portal.sharing import Shared, Wish, by_secret, revoke, send_code, share, shares_of, use
 
 
-def routes(kit: Kit, settings: PortalSettings, live: Live) -> APIRouter:
+def routes(kit: Kit, settings: PortalSettings, live: Live) -> APIRouter:  # noqa: PLR0915 - a room of small handlers
     router = APIRouter(tags=["pages"], include_in_schema=False)
 
     async def sharer(who: Principal, study_id: str) -> None:

@@ -33,6 +33,7 @@ from services.portal.views import detail
 
 _COMMENTS_SHOWN = 200
 _SEEN_SHOWN = 30
+_FIELD_NAMES = {"name": "Name", "birth_date": "Born", "sex": "Sex", "patient_id": "ID", "id": "ID"}
 
 
 def routes(kit: Kit, settings: PortalSettings, live: Live, held: Holding) -> APIRouter:
@@ -105,6 +106,7 @@ def routes(kit: Kit, settings: PortalSettings, live: Live, held: Holding) -> API
             "patient": patient,
             "said": "",
             "score": None,
+            "against": [],
             "pairs": pairs(study.patient, patient),
             "orders": [(order.model_dump_json(), order) for order in orders],
             "changes": changes(study, patient, orders[0] if orders else None),
@@ -205,6 +207,7 @@ def _people(case: Case, study: Study) -> list[dict[str, Any]]:
                 "patient": first.patient,
                 "said": _said(case, first),
                 "score": first.score,
+                "against": [_FIELD_NAMES.get(name, name) for name in first.contradictions],
                 "pairs": pairs(study.patient, first.patient),
                 "orders": orders,
                 "changes": changes(study, first.patient, first.order),

@@ -74,7 +74,6 @@ document.addEventListener("submit", (event) => { if (event.target.id === "patien
 
 // Documents that came with the images -------------------------------------------------------------
 async function documents(section) {
-  if (section.dataset.shown !== "yes") return;
   const list = section.querySelector("ul"), pattern = section.querySelector("template").content.firstElementChild;
   for (const submission of section.dataset.submissions.split(" ").filter(Boolean)) {
     const answer = await fetch(`/api/submissions/${submission}/documents`);
