@@ -2,7 +2,9 @@
 
 import asyncio
 import hashlib
+import re
 import unicodedata
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
@@ -28,10 +30,8 @@ def check_password(password: str, *personal: str, breached: str = "") -> None:
         raise Refused("weak-password", "Take at most 200 characters.")
     if len(set(text)) < 5 or text in _common() or _run(text):
         raise Refused("weak-password", "This password is among the first that are tried. Take another.")
-    for word in personal:
-        for part in [word, *word.replace("@", " ").replace(".", " ").split()]:
-            if len(part) >= 4 and _plain(part) in text and len(text) - len(part) < 8:
-                raise Refused("weak-password", "This password is too close to your name or address.")
+    if len(_without(text, personal)) < 8:
+        raise Refused("weak-password", "This password is too close to your name or address.")
     if breached and _is_breached(password, Path(breached)):
         raise Refused("weak-password", "This password was found in a data breach elsewhere. Take another.")
 
@@ -82,6 +82,14 @@ def _run(text: str) -> bool:
             return True
     steps = {ord(b) - ord(a) for a, b in pairwise(text)}
     return steps in ({1}, {-1})
+
+
+def _without(text: str, words: Iterable[str]) -> str:
+    """What is left of the text when names and the parts of addresses are taken out."""
+    parts = {part for word in words for part in re.split(r"[\W_]+", _plain(word)) if len(part) >= 4}
+    for part in sorted(parts, key=len, reverse=True):
+        text = text.replace(part, "")
+    return text
 
 
 def _is_breached(password: str, path: Path) -> bool:

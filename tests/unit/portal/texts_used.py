@@ -1,4 +1,4 @@
-"""Which texts the templates and pages use: what a catalogue has to hold. """
+"""Which texts the templates and pages use: what a catalogue has to hold."""
 
 import ast
 from pathlib import Path
