@@ -1,6 +1,7 @@
 """The bus port in one process: a durable log in SQLite, delivered in memory."""
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -17,6 +18,8 @@ from kit.ids import derived_id
 from schemas.catalogue import TOPICS
 from schemas.envelope import Event
 from schemas.wire import decode, encode
+
+_log = logging.getLogger(__name__)
 
 _FLUSH_EVERY = 0.25
 _TRIM_EVERY = 3600.0
@@ -94,16 +97,19 @@ class EmbeddedBus:
         ]
 
     async def replay(self, dead_letter_id: str) -> None:
+        letters = await self._rows("WHERE id = ?", dead_letter_id)
+        if not letters:
+            raise NotFound("no-dead-letter", "There is no dead letter with that id.")
+        if (letters[0]["consumer"], letters[0]["topic"]) not in self._feeds:
+            raise NotFound("no-handler", "The part of Anteroom that this event was for does not run here.")
+
         def operation(transaction: Transaction) -> None:
-            done = transaction.connection.execute(
+            transaction.connection.execute(
                 "UPDATE dead_letters SET replaying = 1 WHERE id = ?", (dead_letter_id,)
             )
-            if done.rowcount == 0:
-                raise NotFound("no-dead-letter", "There is no dead letter with that id.")
 
         await self._store.write(operation)
-        for letter in await self._rows("WHERE id = ?", dead_letter_id):
-            self._redeliver(letter)
+        self._redeliver(letters[0])
 
     async def read(
         self, *, after: int | None = None, topics: Sequence[str] = (), limit: int = 100
@@ -184,7 +190,12 @@ class EmbeddedBus:
 
             await self._store.write(operation)
 
-        feed.redeliver(decode(letter["body"]), settled)
+        try:
+            event = decode(letter["body"])
+        except (KeyError, ValueError):
+            _log.error("a dead letter of %s can't be read; it stays for a version that can", feed.group)
+            return
+        feed.redeliver(event, settled)
 
     async def _rows(self, condition: str, *values: Any) -> list[dict[str, Any]]:
         names = ("id", "consumer", "topic", "event_id", "body", "reason", "attempts", "time")

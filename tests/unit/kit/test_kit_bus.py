@@ -11,7 +11,7 @@ from kit.bus import feed as feeds
 from kit.bus.embedded import EmbeddedBus
 from kit.clock import utc_now
 from kit.documents.store import Store
-from kit.errors import NoSpace, TransientError
+from kit.errors import NoSpace, NotFound, PermanentError, TransientError
 from schemas.notify import NoticeSent
 
 
@@ -99,6 +99,41 @@ async def test_an_event_that_cannot_be_read_stops_its_feed_only_until_it_can(
     await opened.until(2)
     assert opened.got == ["1", "2"]
     await opened.close()
+
+
+async def test_replaying_what_nobody_here_handles_is_refused_and_the_letter_stays(tmp_path: Path) -> None:
+    opened = Opened(tmp_path)
+    opened.failures = [PermanentError("no")]
+    await opened.bus.start()
+    await opened.bus.publish([sent(1)])
+    async with asyncio.timeout(20):
+        while not (letters := await opened.bus.dead_letters()):
+            await asyncio.sleep(0.005)
+    await opened.close()
+
+    store = Store(tmp_path / "a.db")
+    bus = EmbeddedBus(store, utc_now, grace=0.2)
+    await bus.start()
+    with pytest.raises(NotFound):
+        await bus.replay(letters[0].id)
+    assert [letter.id for letter in await bus.dead_letters()] == [letters[0].id]
+    await bus.stop()
+    await store.close()
+
+
+async def test_a_letter_that_cannot_be_read_does_not_keep_the_bus_from_starting(tmp_path: Path) -> None:
+    first = Opened(tmp_path)
+    insert = (
+        "INSERT INTO dead_letters (id, consumer, topic, event_id, body, reason, attempts, time, replaying) "
+        "VALUES ('1', 'g', 'notice-sent', '1', ?, '', 1, '', 1)"
+    )
+    await first.store.write(lambda t: t.connection.execute(insert, (b'{"topic":"of-later"}',)) and None)
+    await first.close()
+    again = Opened(tmp_path)
+    await again.bus.start()
+    await again.bus.publish([sent(1)])
+    await again.until(1)
+    await again.close()
 
 
 async def test_a_topic_nobody_reads_is_trimmed_by_age_too(tmp_path: Path) -> None:
