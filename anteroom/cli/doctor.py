@@ -131,6 +131,12 @@ def _data(data: Path) -> Iterator[Check]:
     else:
         yield "ok", "disk", f"{size(free)} free"
     yield _encrypted(data)
+    if (data / "site.key").exists():
+        yield (
+            "warn",
+            "site key",
+            "It lies within the data it protects: move it elsewhere and set process.key_file.",
+        )
 
 
 def _encrypted(data: Path) -> Check:
