@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from anteroom.client.api import Api, ApiError, ClientError, Unreachable
-from anteroom.client.batches import Batch, plan, without
+from anteroom.client.batches import Batch, even_share, plan, without
 from anteroom.client.files import LeftOut, LocalFile, Selection, again, changed, unreadable
 from anteroom.client.unfinished import Unfinished
 from anteroom.client.upload import FileChanged, Uploader
@@ -99,7 +99,8 @@ def send(
         return result
     watcher.sent(selection.bytes - sum(file.size for file in missing))
     watcher.files_done(there)
-    batches = plan(missing, int(opened["batch_bytes"]), int(opened["batch_files"]))
+    most = min(int(opened["batch_bytes"]), even_share(missing))
+    batches = plan(missing, most, int(opened["batch_files"]))
     with Unfinished(client_id, api.server) as unfinished:
         crew = _Crew(api, submission_id, batches, watcher, retry, unfinished)
         result.left_out += crew.work(min(connections, len(batches)))
