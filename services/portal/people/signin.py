@@ -1,6 +1,6 @@
 """Proving who one is, and changing by what. Every step is counted before and written down after."""
 
-from kit.errors import Forbidden, Refused, Stale, TooMany, VersionConflict
+from kit.errors import Refused, Stale, TooMany, VersionConflict
 from kit.identity import ACCOUNTS, Account, Role
 from kit.service import Kit
 from schemas.shapes import Person
@@ -15,12 +15,12 @@ _STAFF = {Role.VIEW, Role.VIEW_ALL, Role.APPROVE, Role.ADMIN}
 NOBODY = Account(id="", name="")
 
 
-def _wrong() -> Forbidden:
-    return Forbidden("sign-in-failed", "The address or the password is not right.")
+def _wrong() -> Refused:
+    return Refused("sign-in-failed", "The address or the password is not right.")
 
 
 async def by_password(kit: Kit, email: str, password: str, address: str) -> tuple[Login, Account]:
-    """Raises Forbidden, in the same words and after the same time whatever was wrong, and TooMany."""
+    """Raises Refused, in the same words and after the same time whatever was wrong, and TooMany."""
     documents, now = kit.documents, kit.clock()
     key = login_id(email)
     login = await documents.get(LOGINS, key)
@@ -40,16 +40,16 @@ async def by_password(kit: Kit, email: str, password: str, address: str) -> tupl
 
 
 async def by_code(kit: Kit, login: Login, account: Account, code: str, address: str) -> None:
-    """The second step. Raises Forbidden and TooMany."""
+    """The second step. Raises Refused and TooMany."""
     await _count(kit, account, address, "code", login.id)
     used = secondfactor.accept(kit, login, code)
     if not used:
         await note(kit, account, "second-factor-failed", address)
-        raise Forbidden("wrong-code", "This code is not right, or was used already. Wait for the next one.")
+        raise Refused("wrong-code", "This code is not right, or was used already. Wait for the next one.")
     try:
         await kit.documents.save(LOGINS, login)
     except VersionConflict:
-        raise Forbidden("wrong-code", "This code was just used. Wait for the next one.") from None
+        raise Refused("wrong-code", "This code was just used. Wait for the next one.") from None
     await tries.forgive(kit.documents, "code", login.id)
     await tries.take_back(kit.documents, "address", address)
     if used == "recovery code":
@@ -61,11 +61,11 @@ async def signed_in(kit: Kit, account: Account, address: str) -> None:
 
 
 async def prove_password(kit: Kit, login: Login, account: Account, password: str, address: str) -> None:
-    """Before something that a borrowed screen should not be enough for. Raises Forbidden and TooMany."""
+    """Before something that a borrowed screen should not be enough for. Raises Refused and TooMany."""
     await _count(kit, account, address, "password", login.id)
     if not await verify_password(login.password_hash, password):
         await note(kit, account, "sign-in-failed", address)
-        raise Forbidden("wrong-password", "Your present password is not right.")
+        raise Refused("wrong-password", "Your present password is not right.")
     await tries.forgive(kit.documents, "password", login.id)
     await tries.take_back(kit.documents, "address", address)
 

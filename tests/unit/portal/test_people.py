@@ -20,13 +20,23 @@ from services.portal.texts import chosen, translated
 NOW = datetime(2026, 3, 2, 10, 42, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(
-    "password",
-    [
-        "short", "elevenchars", "password1234", "Password1234", "PASSWORD2024!", "aaaaaaaaaaaaaa",
-        "abcabcabcabc", "123456789012", "abcdefghijklmn", "x" * 201, "Kowalski2026", "elena.kowalski", "hospital.example1",
-    ],
-)  # fmt: skip
+WEAK = [
+    "short",
+    "elevenchars",
+    "password1234",
+    "Password1234",
+    "PASSWORD2024!",
+    "aaaaaaaaaaaaaa",
+    "abcabcabcabc",
+    "123456789012",
+    "abcdefghijklmn",
+    "Kowalski2026",
+    "elena.kowalski",
+    "hospital.example1",
+]
+
+
+@pytest.mark.parametrize("password", [*WEAK, "x" * 201])
 def test_weak_passwords_are_refused_with_a_sentence(password: str) -> None:
     with pytest.raises(Refused) as refused:
         check_password(password, "Elena Kowalski", "elena@hospital.example")

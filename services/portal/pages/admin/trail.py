@@ -42,7 +42,7 @@ ACTIONS = {
     "made": "made",
     "changed": "changed",
     "removed": "removed",
-    "revoked": "revoked",
+    "revoked": "took back",
     "approved": "approved a request",
     "declined": "declined a request",
     "replayed": "delivered again",
