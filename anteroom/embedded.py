@@ -78,6 +78,11 @@ def site_key(path: Path) -> bytes:
             os.fsync(folder)
         finally:
             os.close(folder)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
     return bytes.fromhex(path.read_text().strip())
 
 

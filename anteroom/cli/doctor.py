@@ -1,5 +1,6 @@
 """`anteroom doctor`: what is reachable, what is missing, and what to do about it."""
 
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -143,8 +144,7 @@ def _encrypted(data: Path) -> Check:
     """Whether the volume is on a device-mapper crypt target, as far as the kernel tells (Linux)."""
     try:
         device = data.stat().st_dev
-        major, minor = device >> 8 & 0xFFF, device & 0xFF
-        uuid = Path(f"/sys/dev/block/{major}:{minor}/dm/uuid").read_text()
+        uuid = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}/dm/uuid").read_text()
     except OSError:
         uuid = ""
     if uuid.startswith("CRYPT-"):

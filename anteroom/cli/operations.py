@@ -2,6 +2,7 @@
 
 import time
 from typing import Any
+from urllib.parse import quote
 
 import click
 
@@ -72,7 +73,7 @@ dead_letters.name = "dead-letters"
 @connected
 def replay(api: Api, letter: str) -> None:
     """Deliver the dead LETTER again, to the group it died in alone."""
-    api.post(f"/api/dead-letters/{letter}/replay")
+    api.post(f"/api/dead-letters/{quote(letter, safe='')}/replay")
     click.echo(
         "It is being delivered again. If it fails once more it will be back in `anteroom dead-letters`."
     )

@@ -67,7 +67,7 @@ def show(report: dict[str, Any]) -> None:
             )
     noted = Counter(row["text"] for row in report["files"] if row["text"] and row["state"] not in PROBLEMS)
     for text, count in noted.most_common(10):
-        click.echo(f"{count} file{'s' if count > 1 else ''}: {text}")
+        click.echo(f"{count} file{'s' if count > 1 else ''}: {plain(text)}")
     told = {row["text"] for row in report["files"]}
     for finding in report["findings"]:
         if finding["text"] not in told:

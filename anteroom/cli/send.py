@@ -10,7 +10,7 @@ import click
 from anteroom.cli import report
 from anteroom.cli.connection import Failure, connected
 from anteroom.cli.progress import Bar, Lines, watcher
-from anteroom.cli.terminal import json_out, size
+from anteroom.cli.terminal import json_out, plain, size
 from anteroom.client.api import Api, ApiError, Unreachable
 from anteroom.client.files import Selection, select
 from anteroom.client.submission import Interrupted, Sent, Wishes
@@ -43,7 +43,7 @@ def send(api: Api, paths: tuple[Path, ...], as_json: bool, wait: bool, again: bo
     selection = select(paths)
     if not selection.files:
         for left in selection.left_out:
-            click.echo(f"{left.path}: {left.text}", err=True)
+            click.echo(f"{plain(left.path)}: {left.text}", err=True)
         raise Failure("There is nothing to send.")
     wishes = Wishes(
         note=options["note"],

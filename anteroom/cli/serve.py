@@ -74,4 +74,4 @@ def demo(leave: bool, **options: Any) -> None:
     """Show the whole way of a study, with a PACS, a patient feed and a mail catcher of its own."""
     from anteroom.demo.run import run
 
-    sys.exit(run(_settings(**options), leave=leave))
+    sys.exit(run(_settings(**options), leave=leave, data=options["data"]))

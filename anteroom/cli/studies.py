@@ -77,7 +77,7 @@ def listed(api: Api, limit: int, **query: Any) -> tuple[list[dict[str, Any]], st
 def find(api: Api, text: str) -> dict[str, Any]:
     """The study of this id, or of an unmistakable beginning of it."""
     wanted = text.strip().lower()
-    if not wanted.isalnum():
+    if not (wanted.isalnum() and wanted.isascii()):
         raise Failure("Name a study by its id, or the beginning of it, as `anteroom ls` shows.")
     try:
         return dict(api.get(f"/api/studies/{wanted}"))
@@ -226,7 +226,7 @@ def _deliveries(detail: dict[str, Any]) -> None:
     for row in detail["progress"]:
         proof = f", proved by {row['proof']['kind']} at {local(row['proof']['time'])}" if row["proof"] else ""
         counts = f"{row['sent']} of {row['total']} images"
-        click.echo(f"  {plain(row['destination'])}: {counts}{proof}. {row['text']}")
+        click.echo(f"  {plain(row['destination'])}: {counts}{proof}. {plain(row['text'])}")
         if row["error"]:
             click.echo("    " + click.style(plain(row["error"]), fg="red"))
         for note in row["notes"]:

@@ -69,25 +69,30 @@ def _roots(paths: Sequence[Path]) -> Iterator[tuple[str, str]]:
 
 
 def _walk(path: str, shown: str) -> Iterator[LeftOut | tuple[str, str, os.stat_result]]:
-    try:
-        status = os.stat(path)
-        if stat.S_ISREG(status.st_mode):
-            yield path, shown or "file", status
-            return
-        if not stat.S_ISDIR(status.st_mode):
-            yield LeftOut(shown, "not-a-file", "This is neither a file nor a folder.")
-            return
-        with os.scandir(path) as entries:
-            inside = sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        yield LeftOut(shown, "unreadable", _reason(error))
-        return
-    for entry in inside:
-        name = f"{shown}/{_shown(entry.name)}" if shown else _shown(entry.name)
-        if entry.is_symlink() and _leads_to_folder(entry):
-            yield LeftOut(name, "link", "This is a link to a folder; give that folder itself to send it.")
-        else:
-            yield from _walk(entry.path, name)
+    todo = [(path, shown)]
+    while todo:
+        path, shown = todo.pop()
+        try:
+            status = os.stat(path)
+            if stat.S_ISREG(status.st_mode):
+                yield path, shown or "file", status
+                continue
+            if not stat.S_ISDIR(status.st_mode):
+                yield LeftOut(shown, "not-a-file", "This is neither a file nor a folder.")
+                continue
+            with os.scandir(path) as entries:
+                inside = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            yield LeftOut(shown, "unreadable", _reason(error))
+            continue
+        below: list[tuple[str, str]] = []
+        for entry in inside:
+            name = f"{shown}/{_shown(entry.name)}" if shown else _shown(entry.name)
+            if entry.is_symlink() and _leads_to_folder(entry):
+                yield LeftOut(name, "link", "This is a link to a folder; give that folder itself to send it.")
+            else:
+                below.append((entry.path, name))
+        todo += reversed(below)
 
 
 def _leads_to_folder(entry: "os.DirEntry[str]") -> bool:

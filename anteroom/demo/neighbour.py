@@ -1,12 +1,11 @@
 """Which PACS stands beside the demo: Orthanc where it is installed, else the small one that comes along."""
 
-import os
-import signal
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TextIO
 
 from anteroom.demo import orthanc
 from anteroom.demo.ports import free_port
@@ -68,14 +67,26 @@ class SmallPacs:
         )
         assert self._process.stdout is not None
         if "ready" not in self._process.stdout.readline():
+            self.stop()
             raise RuntimeError("the demo PACS did not start")
+        # What it says later is of no interest, but must not fill the pipe: it would stand still then.
+        threading.Thread(target=_drain, args=(self._process.stdout,), daemon=True).start()
         self.look = f"the files in {self.folder}"
 
     def stop(self) -> None:
-        os.kill(self._process.pid, signal.SIGTERM)
-        self._process.wait(10)
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        """Killed when it does not go within ten seconds."""
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def _drain(stream: TextIO) -> None:
+    with stream:
+        for _ in stream:
+            pass
 
 
 def choose(folder: Path, report_ae: str, report_port: int) -> Pacs:

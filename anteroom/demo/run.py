@@ -25,18 +25,21 @@ from schemas.shapes import Person
 CLINIC = "demo-clinic"
 
 
-def run(settings: Settings, *, leave: bool) -> int:
-    """Returns the exit status: 0 once the study is proved in the PACS, 1 when it can't be."""
+def run(settings: Settings, *, leave: bool, data: Path | None = None) -> int:
+    """Returns the exit status: 0 once the study is proved in the PACS, 1 when it can't be.
+
+    `data` is Anteroom's data folder and stays; without it, one that is gone with the demo.
+    """
     configure("ERROR")
     folder = Path(tempfile.mkdtemp(prefix="anteroom-demo-"))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_run(settings, folder, leave))
+            return runner.run(_run(settings, folder, leave, data or folder / "data"))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _run(settings: Settings, folder: Path, leave: bool) -> int:
+async def _run(settings: Settings, folder: Path, leave: bool, data: Path) -> int:
     tell = Teller(sys.stdout)
     dicom_port = free_or_other(settings.upload.dicom_port)
     pacs = choose(folder / "pacs", settings.site.ae_title, dicom_port)
@@ -44,10 +47,14 @@ async def _run(settings: Settings, folder: Path, leave: bool) -> int:
     stop = asyncio.Event()
     outcome: list[bool] = []
     tell.title("Anteroom's demo: a study from outside on its way into the PACS")
-    await asyncio.to_thread(pacs.start)
+    try:
+        await asyncio.to_thread(pacs.start)
+    except (OSError, RuntimeError) as error:
+        tell.failed(str(error))
+        return 1
     try:
         await mail.start()
-        ours = _settings(settings, folder, dicom_port, pacs.ae_title, pacs.port, mail.port)
+        ours = _settings(settings, data, dicom_port, pacs.ae_title, pacs.port, mail.port)
 
         async def ready(running: Settings, url: str, doors: dict[str, str]) -> None:
             tell.stage("neighbours", f"PACS: {pacs.title}, port {pacs.port}; mail catcher on {mail.port}")
@@ -56,12 +63,16 @@ async def _run(settings: Settings, folder: Path, leave: bool) -> int:
             journey = Journey(url, token, running.match.hl7_port, running.site.default_issuer, tell)
 
             async def go() -> None:
-                outcome.append(await asyncio.to_thread(journey.travel))
-                if outcome[0] and not leave:
-                    tell.looking_around(url, running.process.data, pacs.look, mail.folder)
-                if leave:
-                    await _let_mail_arrive(mail)
-                    stop.set()
+                try:
+                    outcome.append(await asyncio.to_thread(journey.travel))
+                    if outcome[0] and not leave:
+                        tell.looking_around(url, running.process.data, pacs.look, mail.folder)
+                    if leave:
+                        await _let_mail_arrive(mail)
+                finally:
+                    # Whatever a journey meets: who waits for the end of the demo gets it.
+                    if leave or not outcome:
+                        stop.set()
 
             tasks.append(asyncio.create_task(go()))
 
@@ -87,7 +98,7 @@ async def _let_mail_arrive(mail: MailCatcher) -> None:
 
 
 def _settings(
-    settings: Settings, folder: Path, dicom_port: int, pacs_ae: str, pacs_port: int, mail_port: int
+    settings: Settings, data: Path, dicom_port: int, pacs_ae: str, pacs_port: int, mail_port: int
 ) -> Settings:
     """The person's settings with the demo's neighbours in them."""
     notify = settings.notify.model_copy(
@@ -117,7 +128,7 @@ def _settings(
     )
     return settings.model_copy(
         update={
-            "process": settings.process.model_copy(update={"data": folder / "data", "log_level": "ERROR"}),
+            "process": settings.process.model_copy(update={"data": data, "log_level": "ERROR"}),
             "http": settings.http.model_copy(update={"port": free_or_other(settings.http.port)}),
             "site": settings.site.model_copy(
                 update={"default_issuer": settings.site.default_issuer or "HOSPITAL"}

@@ -32,6 +32,20 @@ def test_every_command_has_its_help(name: str):
     assert result.output.startswith(f"Usage: main {name}")
 
 
+@pytest.mark.parametrize("name", ["ä", "a/b", "²"])
+def test_a_strange_study_id_gets_a_sentence(name: str):
+    result = CliRunner().invoke(main, ["show", name, "--token", "x", "--server", "http://127.0.0.1:1"])
+    assert result.exit_code == 1
+    assert "Name a study by its id" in result.output
+
+
+@pytest.mark.parametrize("letter", ["ä", "a b\n", "../x"])
+def test_a_strange_dead_letter_is_asked_for_as_it_is(letter: str):
+    result = CliRunner().invoke(main, ["replay", letter, "--token", "x", "--server", "http://127.0.0.1:1"])
+    assert result.exit_code == 1
+    assert "can't be reached" in result.output
+
+
 def test_nothing_from_outside_steers_the_terminal():
     assert plain("a\x1b[2Jb\nc\u202ed") == "a\ufffd[2Jb\ufffdc\ufffdd"
     assert person({"name": "M\x1bü^Jörg=x", "patient_id": "4\r7"}) == "M\ufffdü, Jörg (4\ufffd7)"

@@ -104,3 +104,18 @@ def test_the_client_id_tells_the_same_files_from_changed_ones(tmp_path: Path):
     assert select([tmp_path]).client_id() == first
     os.utime(file, ns=(1, 1))
     assert select([tmp_path]).client_id() != first
+
+
+def test_folders_however_deep_are_walked(tmp_path: Path):
+    folders = [tmp_path]
+    for _ in range(1200):
+        folders.append(folders[-1] / "d")
+        os.mkdir(folders[-1])
+    (folders[-1] / "IM1").write_bytes(b"x")
+    try:
+        (found,) = select([tmp_path]).files
+        assert found.path.endswith("/d/d/IM1")
+    finally:
+        (folders[-1] / "IM1").unlink()
+        for folder in reversed(folders[1:]):
+            folder.rmdir()
