@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 DATA ?= data
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo test check bench schemas engines engines-down clean
+.PHONY: help install viewer up demo test check bench schemas engines engines-down clean
 
 help:            ## what there is
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/: .*##/\t/' | expand -t 14
@@ -18,6 +18,9 @@ $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[cluster,dev]'
 	@touch $(STAMP)
+
+viewer: install  ## the OHIF viewer, fetched through npm and made small (idempotent)
+	$(BIN)/python -m scripts.viewer
 
 up: install      ## start Anteroom (HTTP 8080, DICOM 11112, HL7 2575, data in ./data)
 	$(BIN)/anteroom up --data $(DATA)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from schemas import forward, match, notify, portal, upload, validate
+from schemas import forward, match, notify, portal, upload, validate, view
 from schemas.envelope import Event
 
 
@@ -35,6 +35,7 @@ TOPICS: dict[str, Topic] = {
         match.StudyUnmatched,
         portal.StudyDecided,
         portal.AccountMailRequested,
+        view.StudyViewed,
         forward.StudyForwarded,
         forward.ForwardFailed,
         notify.NoticeSent,

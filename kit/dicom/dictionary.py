@@ -36,6 +36,23 @@ def vr_of(tag: int) -> str:
     return vr if vr in VRS else "UN"
 
 
+@lru_cache(maxsize=8192)
+def keyword_of(tag: int) -> str:
+    """PatientName for 0x00100010; empty for private and unknown tags."""
+    from pydicom.datadict import keyword_for_tag
+
+    return str(keyword_for_tag(tag))
+
+
+@lru_cache(maxsize=8192)
+def tag_of(keyword: str) -> int | None:
+    """0x00100010 for PatientName; None for what is no keyword."""
+    from pydicom.datadict import tag_for_keyword
+
+    found = tag_for_keyword(keyword)
+    return int(found) if found is not None else None
+
+
 @lru_cache(maxsize=256)
 def is_us_or_ss(tag: int) -> bool:
     """Tags whose sign follows Pixel Representation (0028,0103)."""

@@ -4,14 +4,35 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
+from kit.clock import Clock
 from kit.dicom.pack import PackEntry, PackIndex, read_index
 from kit.documents.port import Documents
-from kit.errors import NotFound
-from kit.identity import Principal, Role
+from kit.errors import NotFound, Refused
 from kit.objects.port import Objects
 from schemas.shapes import PackRef
 from services.view.models import STUDIES, ViewStudy
+from services.view.scopes import Scope, may_see, not_here
+
+_KEPT_FOR = timedelta(seconds=2)
+_KEPT = 64
+_MOST = 50
+
+
+class SeveralOrigins(Refused):
+    """The same Study Instance UID came from several senders: they are never mixed."""
+
+    status = 409
+
+    def __init__(self) -> None:
+        super().__init__(
+            "several-origins",
+            "This study came from more than one sender. Search for it, and use the addresses of the results.",
+        )
+
+    def __reduce__(self) -> tuple[type["SeveralOrigins"], tuple[()]]:  # type: ignore[override]
+        return type(self), ()
 
 
 @dataclass(frozen=True)
@@ -48,55 +69,70 @@ class Indexes:
 
 
 class Library:
-    def __init__(self, documents: Documents, indexes: Indexes) -> None:
+    def __init__(self, documents: Documents, indexes: Indexes, clock: Clock) -> None:
         self._documents = documents
         self._indexes = indexes
+        self._clock = clock
+        self._recent: OrderedDict[str, tuple[datetime, list[ViewStudy]]] = OrderedDict()
 
-    async def studies(self, who: Principal, study_uid: str) -> Sequence[ViewStudy]:
-        """The studies of that UID the caller may see: one an origin, oldest documents first.
+    async def studies(self, scope: Scope, study_uid: str) -> Sequence[ViewStudy]:
+        """The studies of that UID below the root, one an origin. Raises NotFound."""
+        return await self._allowed(scope, await self._of_uid(study_uid))
 
-        Raises NotFound, with the same words for one that is another's.
-        """
-        conditions = {"study_instance_uid": study_uid, **scope(who)}
-        page = await self._documents.find(STUDIES, conditions, limit=50)
-        if not page.items:
-            raise NotFound("no-study", "There is no such study here, or this account may not see it.")
-        return page.items
+    async def study(self, scope: Scope, study_uid: str) -> ViewStudy:
+        """The one study of that UID below the root. Raises NotFound and SeveralOrigins."""
+        return _only(await self.studies(scope, study_uid))
 
     async def instances(
-        self, who: Principal, study_uid: str, series_uid: str | None = None, sop_uid: str | None = None
+        self, study: ViewStudy, series_uid: str | None = None, sop_uid: str | None = None
     ) -> list[Located]:
-        """Instances in the order they are stored in. The same SOP Instance UID from two origins appears
-        once, the first one. Raises NotFound."""
-        found: list[Located] = []
-        seen: set[str] = set()
-        for study in await self.studies(who, study_uid):
-            for pack in study.packs:
-                skipped = set(pack.skipped)
-                index = await self._indexes.get(pack)
-                if sop_uid is not None and sop_uid not in index.by_uid:
-                    continue
-                for entry in index.entries:
-                    if (
-                        entry.position in skipped
-                        or (series_uid is not None and entry.series_instance_uid != series_uid)
-                        or (sop_uid is not None and entry.sop_instance_uid != sop_uid)
-                        or entry.sop_instance_uid in seen
-                    ):
-                        continue
-                    seen.add(entry.sop_instance_uid)
-                    found.append(Located(pack, index, entry))
+        """Instances in the order they are stored in, each SOP Instance UID once. Raises NotFound."""
+        found: dict[str, Located] = {}
+        for pack in study.packs:
+            index = await self._indexes.get(pack)
+            skipped = frozenset(pack.skipped)
+            entries: Sequence[PackEntry] = index.entries
+            if sop_uid is not None:
+                entries = [index.by_uid[sop_uid]] if sop_uid in index.by_uid else []
+            for entry in entries:
+                if entry.position not in skipped and series_uid in (None, entry.series_instance_uid):
+                    found.setdefault(entry.sop_instance_uid, Located(pack, index, entry))
         if not found:
             raise NotFound("no-instance", "There are no such images here.")
-        return found
+        return list(found.values())
 
-    async def instance(self, who: Principal, study_uid: str, series_uid: str, sop_uid: str) -> Located:
-        return (await self.instances(who, study_uid, series_uid, sop_uid))[0]
+    async def instance(
+        self, scope: Scope, study_uid: str, series_uid: str, sop_uid: str
+    ) -> tuple[ViewStudy, Located]:
+        """One image. What is known of its study may be two seconds old, except where the image is not
+        in that. Raises NotFound and SeveralOrigins."""
+        now = self._clock()
+        known = self._recent.get(study_uid)
+        if known is not None and timedelta() <= now - known[0] < _KEPT_FOR:
+            study = _only(await self._allowed(scope, known[1]))
+            try:
+                return study, (await self.instances(study, series_uid, sop_uid))[0]
+            except NotFound:
+                pass
+        stored = await self._of_uid(study_uid)
+        self._recent[study_uid] = (now, stored)
+        while len(self._recent) > _KEPT:
+            self._recent.popitem(last=False)
+        study = _only(await self._allowed(scope, stored))
+        return study, (await self.instances(study, series_uid, sop_uid))[0]
+
+    async def _of_uid(self, study_uid: str) -> list[ViewStudy]:
+        page = await self._documents.find(STUDIES, {"study_instance_uid": study_uid}, limit=_MOST)
+        return page.items
+
+    async def _allowed(self, scope: Scope, studies: Sequence[ViewStudy]) -> list[ViewStudy]:
+        seen = [study for study in studies if await may_see(self._documents, scope, study.id)]
+        if not seen:
+            raise not_here()
+        return seen
 
 
-def scope(who: Principal) -> dict[str, str]:
-    """Conditions that keep a search to what the caller may see. Raises Forbidden."""
-    if who.may(Role.VIEW) or who.may(Role.APPROVE):
-        return {}
-    who.require(Role.SEND)
-    return {"origin": who.account.origin or who.account.id}
+def _only(studies: Sequence[ViewStudy]) -> ViewStudy:
+    if len(studies) > 1:
+        raise SeveralOrigins
+    return studies[0]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from kit.documents.port import Collection, Doc
 from schemas.shapes import PackRef
@@ -33,11 +33,5 @@ STUDIES = Collection(
 )
 
 
-class StudyRow(BaseModel):
-    """What a query over studies needs of a document, and no more."""
-
-    id: str
-    attributes: dict[str, Any]
-
-
 ROW_FIELDS = ("attributes",)
+"""What a query over studies needs of a document, and no more."""

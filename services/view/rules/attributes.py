@@ -1,15 +1,24 @@
 """Studies and series in the DICOM JSON model (PS3.18 F), as QIDO-RS answers them (PS3.18 10.6.3)."""
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Protocol, TypeVar
 
 from kit.dicom.headerjson import person_name
 from kit.dicom.pack import PackEntry
 from schemas.shapes import SeriesSummary, Study
 from services.view.models import ViewStudy
+from services.view.rules.matching import folded
 
 Attributes = dict[str, Any]
+
+
+class HasEntry(Protocol):
+    @property
+    def entry(self) -> PackEntry: ...
+
+
+T = TypeVar("T", bound=HasEntry)
 
 
 def attribute(vr: str, *values: Any) -> Attributes:
@@ -102,15 +111,16 @@ def instance_attributes(study_uid: str, entry: PackEntry) -> Attributes:
 
 
 def name_words(name: str) -> list[str]:
-    """The words of a person name, folded for searching."""
-    return sorted({word for word in re.split(r"[\s^=,\\]+", name.casefold()) if word})
+    """The words of a person name, folded for searching: as they stand, and without accents."""
+    words = {word for word in re.split(r"[\s^=,\\]+", name.casefold()) if word}
+    return sorted(words | {folded(word) for word in words})
 
 
-def by_number(entries: Iterable[PackEntry]) -> Sequence[PackEntry]:
+def by_number(found: Iterable[T]) -> list[T]:
     """In the order of Instance Number; those without one last."""
 
-    def place(entry: PackEntry) -> tuple[int, int, str]:
-        number = integer(entry.instance_number)
-        return (0, number, "") if isinstance(number, int) else (1, 0, number)
+    def place(one: T) -> tuple[int, int, str]:
+        number = integer(one.entry.instance_number)
+        return (0, number, "") if isinstance(number, int) else (1, 0, str(number))
 
-    return sorted(entries, key=place)
+    return sorted(found, key=place)

@@ -1,13 +1,15 @@
-"""QIDO-RS matching (PS3.18 8.3.4): which attributes a query names, and whether a result matches."""
+"""QIDO-RS queries (PS3.18 8.3.4): what is asked for, and whether a result matches."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from kit.dicom.dictionary import tag_of, vr_of
 from kit.errors import Refused
 
-_KEYWORDS = {
+_USUAL = {
     "StudyDate": "00080020",
     "StudyTime": "00080030",
     "AccessionNumber": "00080050",
@@ -30,37 +32,86 @@ _KEYWORDS = {
     "SeriesNumber": "00200011",
     "InstanceNumber": "00200013",
 }
-_TAGS = frozenset(_KEYWORDS.values())
-_RANGES = frozenset({"00080020", "00080030", "00100030"})
-_UIDS = frozenset({"00080016", "00080018", "0020000D", "0020000E"})
-_CONTROL = frozenset({"limit", "offset", "includefield", "fuzzymatching"})
+_USUAL_TAGS = frozenset(_USUAL.values())
+"""Known without loading the whole dictionary."""
+_CONTROL = frozenset({"limit", "offset", "includefield", "fuzzymatching", "emptyvaluematching", "accept"})
+_NOT_MATCHED = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN", "SQ"})
+_RANGES = frozenset({"DA", "TM", "DT"})
+_LISTS = frozenset({"00080061"})
 _MAX_LENGTH = 1024
+_MAX_CONDITIONS = 50
+ALL = "all"
 
 
 @dataclass(frozen=True)
 class Query:
-    """Conditions by tag, all of which must hold, and the page asked for."""
+    """Conditions by tag, all of which must hold, the page asked for, and further attributes to return.
+    A tag is 8 hex digits, within a sequence several of them with dots between."""
 
     conditions: dict[str, str] = field(default_factory=dict)
     limit: int = 100
     offset: int = 0
+    fields: frozenset[str] = frozenset()
+    fuzzy: bool = False
+
+    @property
+    def everything(self) -> bool:
+        return ALL in self.fields
+
+    def needs(self, known: Iterable[str]) -> bool:
+        """Whether it names attributes beyond the known ones."""
+        have = set(known)
+        return self.everything or any(
+            tag.partition(".")[0] not in have for tag in (*self.conditions, *self.fields)
+        )
 
 
 def parse(parameters: Iterable[tuple[str, str]], most: int) -> Query:
     """Raises Refused for an attribute that can't be asked for, and for numbers that are none."""
     conditions: dict[str, str] = {}
-    limit, offset = most, 0
+    fields: set[str] = set()
+    limit, offset, fuzzy = most, 0, False
     for name, value in parameters:
         if name == "limit":
             limit = min(_number(value), most)
         elif name == "offset":
             offset = _number(value)
+        elif name == "fuzzymatching":
+            fuzzy = value.lower() == "true"
+        elif name == "includefield":
+            for one in value.split(","):
+                tag = ALL if one == ALL else _tag(one)
+                if tag is not None:
+                    fields.add(tag)
         elif name not in _CONTROL and value not in ("", "*"):
-            tag = _KEYWORDS.get(name) or name.upper()
-            if tag not in _TAGS or len(value) > _MAX_LENGTH:
-                raise Refused("bad-query", "This search asks for an attribute that is not searchable here.")
-            conditions[tag] = value
-    return Query(conditions, limit, offset)
+            conditions[_searchable(name, value)] = value
+            if len(conditions) > _MAX_CONDITIONS:
+                raise Refused("bad-query", "This search has too many conditions.")
+    return Query(conditions, limit, offset, frozenset(fields), fuzzy)
+
+
+def _searchable(name: str, value: str) -> str:
+    tag = _tag(name)
+    unknown = tag is None or (tag not in _USUAL_TAGS and vr_of(int(tag[-8:], 16)) in _NOT_MATCHED)
+    if tag is None or unknown or len(value) > _MAX_LENGTH:
+        raise Refused("bad-query", "This search asks for an attribute that is not searchable here.")
+    return tag
+
+
+def _tag(name: str) -> str | None:
+    """8 hex digits or a keyword, or several with dots; None for what is neither."""
+    found = []
+    for part in name.strip().split("."):
+        if re.fullmatch(r"[0-9A-Fa-f]{8}", part):
+            found.append(part.upper())
+        elif part in _USUAL:
+            found.append(_USUAL[part])
+        else:
+            number = tag_of(part) if part.isascii() and part.isalnum() else None
+            if number is None:
+                return None
+            found.append(f"{number:08X}")
+    return ".".join(found) if len(found) <= 4 else None
 
 
 def _number(value: str) -> int:
@@ -69,32 +120,70 @@ def _number(value: str) -> int:
     return int(value)
 
 
-def matches(attributes: Mapping[str, Any], conditions: Mapping[str, str]) -> bool:
+def matches(attributes: Mapping[str, Any], conditions: Mapping[str, str], *, fuzzy: bool = False) -> bool:
     """Whether all conditions hold; on attributes the result does not have, none does."""
-    return all(
-        tag in attributes and _one(tag, wanted, attributes[tag].get("Value", []))
-        for tag, wanted in conditions.items()
-    )
+    return all(_holds(attributes, tag, wanted, fuzzy) for tag, wanted in conditions.items())
 
 
-def _one(tag: str, wanted: str, values: list[Any]) -> bool:
+def _holds(attributes: Mapping[str, Any], path: str, wanted: str, fuzzy: bool) -> bool:
+    tag, _, rest = path.partition(".")
+    attribute = attributes.get(tag)
+    if attribute is None:
+        return False
+    values = attribute.get("Value", [])
+    if rest:
+        return any(isinstance(item, dict) and _holds(item, rest, wanted, fuzzy) for item in values)
+    return _one(tag, attribute.get("vr", ""), wanted, values, fuzzy)
+
+
+def _one(tag: str, vr: str, wanted: str, values: list[Any], fuzzy: bool) -> bool:
     texts = [text for value in values for text in _texts(value)]
-    if tag in _UIDS:
+    if vr == "UI":
         return not set(re.split(r"[,\\]", wanted)).isdisjoint(texts)
-    if tag in _RANGES and "-" in wanted:
-        low, _, high = wanted.partition("-")
-        return any(
-            low <= text[: len(low) or None] and (not high or text[: len(high)] <= high) for text in texts
-        )
-    choices = re.split(r"[,\\]", wanted) if tag == "00080061" else [wanted]
+    if vr in _RANGES:
+        return any(_within(vr, wanted, text) for text in texts)
+    if vr == "PN" and fuzzy:
+        return any(_sounds_like(wanted, text) for text in texts)
+    choices = re.split(r"[,\\]", wanted) if tag in _LISTS else [wanted]
     return any(wildcard(choice, text) for choice in choices for text in texts)
 
 
+def _within(vr: str, wanted: str, text: str) -> bool:
+    """A date or time, or a range of them, compared as far as both say."""
+    text = text.replace(":", "") if vr == "TM" else text
+    wanted = wanted.replace(":", "") if vr == "TM" else wanted
+    low, dash, high = wanted.partition("-")
+    if not dash:
+        return text == wanted or (vr != "DA" and _padded(text) == _padded(wanted))
+    return (not low or text[: len(low)] >= low[: len(text)]) and (
+        not high or text[: len(high)] <= high[: len(text)]
+    )
+
+
+def _padded(text: str) -> str:
+    return text.replace(".", "").ljust(20, "0")
+
+
 def _texts(value: Any) -> list[str]:
+    if value is None:
+        return []
     if isinstance(value, dict):
         groups = [str(group) for group in value.values()]
         return [*groups, "=".join(groups)]
     return [str(value)]
+
+
+def folded(text: str) -> str:
+    """Without case and accents."""
+    plain = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(letter for letter in plain if not unicodedata.combining(letter))
+
+
+def _sounds_like(wanted: str, text: str) -> bool:
+    """Every word asked for begins a word of the name, whatever the order, case and accents."""
+    words = re.split(r"[\s^=,]+", folded(text))
+    asked = [word.strip("*?") for word in re.split(r"[\s^=,*]+", folded(wanted))]
+    return all(any(word.startswith(part) for word in words) for part in asked if part)
 
 
 def wildcard(wanted: str, text: str) -> bool:

@@ -1,5 +1,7 @@
 """QIDO-RS matching and the order of instances."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from kit.dicom.elements import Span
@@ -84,5 +86,5 @@ def entry(number: str) -> PackEntry:
 
 
 def test_instances_are_ordered_by_number() -> None:
-    ordered = by_number(entry(number) for number in ("10", "", "9", "x", "2"))
-    assert [one.instance_number for one in ordered] == ["2", "9", "10", "", "x"]
+    ordered = by_number([SimpleNamespace(entry=entry(number)) for number in ("10", "", "9", "x", "2")])
+    assert [one.entry.instance_number for one in ordered] == ["2", "9", "10", "", "x"]

@@ -1,0 +1,1 @@
+"""Steps that prepare what is not kept in the repository."""
