@@ -1,6 +1,7 @@
 """The contract of the bus port; every adapter passes it."""
 
 import asyncio
+import secrets
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -8,10 +9,35 @@ from pathlib import Path
 import pytest
 
 from kit.bus.embedded import EmbeddedBus
+from kit.bus.kafka import KafkaBus
+from kit.bus.kafka_settings import KafkaSettings, remove_topics
 from kit.clock import utc_now
 from kit.documents.store import Store
 from kit.errors import NotFound, PermanentError, TransientError, VersionConflict
 from schemas.notify import NoticeFailed, NoticeSent
+from tests.neighbours.engines import engine
+
+
+class OnKafka:
+    """Like Harness; its topics are of this test alone."""
+
+    def __init__(self, servers: str) -> None:
+        self._settings = KafkaSettings(
+            servers=servers, prefix=f"contract-{secrets.token_hex(6)}-", partitions=16
+        )
+        self._open: list[KafkaBus] = []
+
+    def bus(self) -> KafkaBus:
+        bus = KafkaBus(self._settings, utc_now, grace=0.2, topics=("notice-sent", "notice-failed"))
+        self._open.append(bus)
+        return bus
+
+    async def close(self) -> None:
+        while self._open:
+            await self._open.pop().stop()
+
+    async def remove(self) -> None:
+        await remove_topics(self._settings)
 
 
 class Harness:
@@ -33,12 +59,15 @@ class Harness:
             await bus.stop()
             await store.close()
 
+    async def remove(self) -> None: ...
 
-@pytest.fixture(params=["embedded"])
+
+@pytest.fixture(params=["embedded", "kafka"])
 async def harness(request: pytest.FixtureRequest, tmp_path: Path):
-    made = Harness(tmp_path)
+    made = Harness(tmp_path) if request.param == "embedded" else OnKafka(engine("kafka"))
     yield made
     await made.close()
+    await made.remove()
 
 
 def sent(number: int, key: str = "k") -> NoticeSent:

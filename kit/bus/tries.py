@@ -1,0 +1,56 @@
+"""How often a handler is called for one event before the event is given up."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from kit.bus.port import Handler
+from kit.errors import NoSpace, PermanentError, Refused, TransientError, VersionConflict
+from schemas.envelope import Event
+
+_log = logging.getLogger(__name__)
+
+CONFLICT_TRIES = 50
+DEFECT_TRIES = 3
+TRANSIENT_TRIES = 30
+FULL_S = 5.0
+_DELAYS = (0.1, 0.3, 1, 2, 5)
+
+
+async def handle(
+    handler: Handler[Event], event: Event, group: str, stopping: Callable[[], bool]
+) -> tuple[str | None, int]:
+    """None when handled, else the reason it must be buried; and the tries it took.
+
+    While `stopping()` nothing is tried again: the reason then only says why it was not handled.
+    """
+    tries = conflicts = 0
+    while True:
+        tries += 1
+        try:
+            await handler(event)
+            return None, tries
+        except VersionConflict as error:
+            conflicts += 1
+            if conflicts >= CONFLICT_TRIES:
+                return str(error), tries
+            await asyncio.sleep(0.002 * conflicts)
+            continue
+        except NoSpace as error:
+            # Until there is room nothing else can go on either, and then it does by itself.
+            if stopping():
+                return str(error), tries
+            _log.warning("%s of %s waits: the storage is full", group, event.topic)
+            await asyncio.sleep(FULL_S)
+            tries -= 1
+            continue
+        except TransientError as error:
+            reason, limit = str(error), TRANSIENT_TRIES
+        except (PermanentError, Refused) as error:
+            return str(error), tries
+        except Exception as error:  # noqa: BLE001 - the edge: a poison event must not end the feed
+            _log.exception("%s could not handle %s %s", group, event.topic, event.id)
+            reason, limit = f"internal error ({type(error).__name__})", DEFECT_TRIES
+        if tries - conflicts >= limit or stopping():
+            return reason, tries
+        await asyncio.sleep(_DELAYS[min(tries - conflicts, len(_DELAYS)) - 1])
