@@ -13,7 +13,7 @@ from schemas.match import PatientChanged
 from schemas.shapes import Demographics, Order
 from services.match.documents import MATCHES, ORDERS, PATIENTS, OrderDoc, Patient, StudyMatch
 from services.match.records import Change, apply, apply_order
-from services.match.rules.asking import name_queries, relevant
+from services.match.rules.asking import accession_query, name_queries, relevant
 from services.match.rules.facts import HeldId, OrderFacts, PatientFacts, order_key
 from services.match.rules.tokens import order_tokens
 
@@ -87,7 +87,9 @@ class WorklistTasks:
     async def _asked(self, record: StudyMatch) -> list[WorklistItem]:
         study = record.identity
         items = await find_items(
-            self._worklist, accession_number=study.accession_number, names=name_queries(study.patient.name)
+            self._worklist,
+            accession_number=accession_query(study.accession_number),
+            names=name_queries(study.patient.name),
         )
         return [item for item in items if relevant(study, item.patient, item.order)]
 

@@ -6,6 +6,11 @@ from services.match.rules.known import StudyIdentity
 from services.match.rules.names import CONTRADICTS, similarity
 
 
+def accession_query(number: str) -> str:
+    """The number, unless an outsider wrote one that a worklist would take for a pattern or a list."""
+    return "" if any(mark in number for mark in "*?\\") else number
+
+
 def name_queries(name: str) -> list[str]:
     """PNs with wildcards (PS3.4 C.2.2.2.4) that find the name however its accents are written; none
     when it is too short to ask for. Some worklists mind the case: as it came, in capitals, capitalised.

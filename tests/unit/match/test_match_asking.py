@@ -3,7 +3,7 @@
 import pytest
 
 from schemas.shapes import Demographics, Order
-from services.match.rules.asking import name_queries, relevant
+from services.match.rules.asking import accession_query, name_queries, relevant
 from services.match.rules.known import StudyIdentity
 
 
@@ -23,6 +23,13 @@ from services.match.rules.known import StudyIdentity
 )
 def test_name_query(name: str, query: str) -> None:
     assert name_queries(name)[:1] == ([query] if query else [])
+
+
+@pytest.mark.parametrize(
+    ("number", "query"), [("A-12 3", "A-12 3"), ("*", ""), ("A?", ""), ("A\\B", ""), ("", "")]
+)
+def test_a_pattern_for_an_accession_number_is_not_asked_for(number: str, query: str) -> None:
+    assert accession_query(number) == query
 
 
 def test_case_is_varied() -> None:
