@@ -28,7 +28,7 @@ class Journey:
         try:
             self._feed()
             self._send()
-            found = self._wait_for(lambda case: case["state"] != "arrived", "to be matched")
+            found = self._wait_for(_match_is_current, "to be matched")
             self._show_match(found)
             self._approve(found)
             proved = self._wait_for(lambda case: case["state"] in ("in-pacs", "failed"), "to arrive")
@@ -111,6 +111,11 @@ class Journey:
                 return True
             self._tell.failed(delivery["reason"])
         return False
+
+
+def _match_is_current(case: dict[str, Any]) -> bool:
+    match = case["match"]
+    return match is not None and bool(match["study_revision"] == case["study_revision"])
 
 
 _STATES = ("stored", "duplicate", "document", "refused", "quarantined", "waiting")

@@ -102,7 +102,7 @@ def decide(
     order: Order | None = None
     destinations: tuple[str, ...] = ()
     if request.action == "approve":
-        target, order = _identity(case, request)
+        target, order = _identity(case, study, request)
         destinations = _destinations(request, preferred, known)
     else:
         _may_turn_down(case, study, request)
@@ -147,7 +147,7 @@ def _may_turn_down(case: Case, study: Study, request: Request) -> None:
         raise Refused("no-reason", "Say what the sender is asked for: give a reason.")
 
 
-def _identity(case: Case, request: Request) -> tuple[Demographics | None, Order | None]:
+def _identity(case: Case, study: Study, request: Request) -> tuple[Demographics | None, Order | None]:
     target = request.target
     if target is None:
         raise Refused(
@@ -166,6 +166,9 @@ def _identity(case: Case, request: Request) -> tuple[Demographics | None, Order 
             raise Refused(
                 "no-match", "This study has no certain match. Choose a candidate or type the patient."
             )
+        if case.match is not None and case.match.study_revision < study.revision:
+            # Matching has not seen what came last; it will in a moment.
+            raise StaleView(study.revision, match_revision(case), "The study changed")
         patient_key = chosen.patient_key
     else:
         patient_key = target.patient_key

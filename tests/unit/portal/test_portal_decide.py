@@ -84,6 +84,14 @@ def test_a_decision_on_an_old_view_is_refused_and_told_the_current_one():
     assert ask(made, study_revision=2, match_revision=2, target="match") is not None
 
 
+def test_a_match_made_before_the_newest_images_can_not_be_approved():
+    made = case()
+    take_study(made, study(2, 12), "sub1")
+    with pytest.raises(StaleView):
+        ask(made, study_revision=2, target="match")
+    assert ask(made, study_revision=2, target={"patient_key": "p1"}) is not None
+
+
 def test_the_same_decision_twice_is_one():
     made = case()
     assert ask(made, target="match") is not None
