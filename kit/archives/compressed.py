@@ -11,7 +11,8 @@ from kit.archives import tar
 from kit.archives.entry import ArchiveError, Entry, MemberError
 
 Compression = Literal["gzip", "bzip2", "xz"]
-_INPUT = 256 * 1024
+_INPUT = 32 * 1024
+"""Small, since what a stream leaves unused is copied for each of the many that may follow it."""
 _XZ_MEMORY = 192 * 1024 * 1024
 _SUFFIXES = {"gzip": (".gz", ".z"), "bzip2": (".bz2",), "xz": (".xz",)}
 
