@@ -167,6 +167,10 @@ class HeaderJson:
         self._explicit = explicit
         self._arena = bytearray()
         self._texts: dict[tuple[str, ...], Text] = {}
+        self._around: list[Element] | None = None
+        self._looked = 0
+        self._terms: tuple[str, ...] = ()
+        self._signed = False
 
     def dataset(
         self, elements: Iterable[Element], around: Text | None = None, signed: bool = False
@@ -216,18 +220,24 @@ class HeaderJson:
     def item(self, elements: list[Element], before: list[Element], items: list[Any]) -> None:
         """One item of an outermost sequence, serialised at once so that long sequences stay small:
         `items` becomes where they begin and end. `before` is what was read of the data set around."""
-        terms: tuple[str, ...] = ()
-        signed = False
-        for tag, _, _, _, _, value in before:
-            if tag == _CHARSET and value:
-                terms = tuple(_plain(value).strip(" \0").split("\\"))
-            elif tag == _PIXEL_SIGN and value:
-                signed = value[:2] == b"\1\0"
+        self._look_around(before)
         if not items:
             items += (len(self._arena), 0)
-        self._arena += self.dumps(self.dataset(elements, self.text(terms), signed))
+        self._arena += self.dumps(self.dataset(elements, self.text(self._terms), self._signed))
         self._arena += b","
         items[1] = len(self._arena)
+
+    def _look_around(self, before: list[Element]) -> None:
+        """Character set and pixel sign of the data set around, every element of it looked at once."""
+        if before is not self._around:
+            self._around, self._looked, self._terms, self._signed = before, 0, (), False
+        for place in range(self._looked, len(before)):
+            tag, value = before[place][0], before[place][5]
+            if tag == _CHARSET and value:
+                self._terms = tuple(_plain(value).strip(" \0").split("\\"))
+            elif tag == _PIXEL_SIGN and value:
+                self._signed = value[:2] == b"\1\0"
+        self._looked = len(before)
 
     def dumps(self, content: dict[str, Any]) -> bytes:
         data = orjson.dumps(content)

@@ -7,6 +7,7 @@ The bytes to store are a Part 10 file made of untouched ranges of the source and
 
 import tempfile
 import weakref
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import BinaryIO
@@ -234,16 +235,17 @@ class _Reading:
         return self._converted(flat(recode(ordered, self.file, explicit=explicit), self.file), syntax)
 
     def _without_strays(self, elements: list[Element]) -> list[Element]:
-        """Command, meta and directory elements have no place in a data set (PS3.5 7.1)."""
-        strays = [e for e in elements if e[0] < 0x00080000]
-        if not strays:
+        """Command, meta and directory elements have no place in a data set (PS3.5 7.1). It is in order:
+        they are its first."""
+        count = bisect_left(elements, 0x00080000, key=lambda element: element[0])
+        if not count:
             return elements
         self.note("stray-elements")
-        for stray in strays:
-            end = _next_start(elements, stray, self.reader.tail)
-            self.reader.patches = [p for p in self.reader.patches if not stray[2] <= p.offset < end]
-            self.reader.patches.append(Patch(stray[2], end - stray[2], b""))
-        return [e for e in elements if e[0] >= 0x00080000]
+        start = elements[0][2]
+        end = elements[count][2] if count < len(elements) else self.reader.tail
+        patches = [p for p in self.reader.patches if not start <= p.offset < end]
+        self.reader.patches = [Patch(start, end - start, b""), *patches]
+        return elements[count:]
 
     def _beginning(self, uids: Uids, syntax: str) -> bytes | None:
         """Preamble, prefix and meta header to write instead of the source's; None keeps those."""

@@ -211,7 +211,10 @@ def _read(file: BinaryIO, start: int, length: int) -> bytes:
 
 
 def _terms(elements: Sequence[Element]) -> tuple[str, ...]:
+    """Of a data set in order, as stored ones are."""
     for tag, _, _, _, _, value in elements:
+        if tag > _CHARSET:
+            break
         if tag == _CHARSET and value:
             return tuple(value.decode("latin_1").strip(" \0").split("\\"))
     return ()
