@@ -7,7 +7,7 @@ from schemas.validate import BatchSettled
 from services.validate.models import SettledBatch, TallyDoc
 from services.validate.rules.batches import total
 from services.validate.rules.headers import summed
-from services.validate.rules.patients import distinct
+from services.validate.rules.patients import MANY, distinct
 
 
 def take_settled(doc: TallyDoc, event: BatchSettled) -> bool:
@@ -60,12 +60,13 @@ def mixed_patients(patients: list[Demographics], *, from_machine: bool) -> list[
     count = len(distinct(patients))
     if count < 2:
         return []
+    many = f"{count:,} or more" if count >= MANY else f"{count:,}"
     return [
         Finding(
             code="several-patients",
             severity="info" if from_machine else "warning",
             action="kept",
-            text=f"The submission holds studies of {count:,} different patients. Each is handled on its own.",
+            text=f"The submission holds studies of {many} different patients. Each is handled on its own.",
             count=count,
         )
     ]

@@ -1,5 +1,6 @@
 """Patients, sums, discs, batches and merging: pure decisions."""
 
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
@@ -13,7 +14,7 @@ from services.validate.members import missing, read_members, shown
 from services.validate.models import BatchDoc, DiscCheck, FileRecord, TallyDoc
 from services.validate.rules import batches, discs, merging, tally
 from services.validate.rules.headers import summed
-from services.validate.rules.patients import distinct, may_be_same
+from services.validate.rules.patients import MANY, distinct, may_be_same
 from services.validate.texts import TEXTS, finding
 from tests.component.validate.files import batch_tar
 
@@ -40,6 +41,15 @@ JANE = Demographics(patient_id="1", issuer="A", name="Doe^Jane", birth_date="197
 )
 def test_the_same_patient(change: dict[str, str], same: bool) -> None:
     assert may_be_same(JANE, JANE.model_copy(update=change)) is same
+
+
+def test_very_many_patients_are_counted_no_further_than_matters() -> None:
+    people = [Demographics(patient_id=str(n), name=f"P{n}^X", sex="F") for n in range(20_000)]
+    began = time.monotonic()
+    assert distinct(people) == people[:MANY]
+    (told,) = tally.mixed_patients(people, from_machine=False)
+    assert "100 or more different patients" in told.text
+    assert time.monotonic() - began < 2
 
 
 def test_distinct_patients_keep_their_order() -> None:
