@@ -32,6 +32,9 @@ _MOST_STUDIES = 300
 
 _LOOKS = 3
 
+_LONGEST = 324
+"""Characters of a value of a file that are looked at: a PN with all its groups."""
+
 
 class Handlers:
     def __init__(
@@ -222,9 +225,16 @@ class Handlers:
         await self._documents.save(ORDERS, record, emits=emits)
 
 
+def _clipped(patient: Demographics) -> Demographics:
+    """Files may hold far longer values than their kind allows; no hospital's record is like those."""
+    return patient.model_copy(
+        update={name: text[:_LONGEST] for name, text in patient if len(text) > _LONGEST}
+    )
+
+
 def _take_in(record: StudyMatch, study: Study) -> None:
-    record.patient = study.patient
-    record.others = list(study.other_patients)
+    record.patient = _clipped(study.patient)
+    record.others = [_clipped(other) for other in study.other_patients]
     record.accession_number = study.accession_number
     record.study_instance_uid = study.study_instance_uid
     record.study_date = study.study_date

@@ -20,6 +20,9 @@ _WEIGHTS = {"id": 0.3, "name": 0.4, "birth_date": 0.25, "sex": 0.05}
 _LEAST = 0.7
 """Fields weighing less than this together can't reach the full score."""
 
+_AGAINST = {"id": 0.01, "name": CONTRADICTS, "birth_date": 0.5, "sex": 0.5}
+"""A field that scores less contradicts."""
+
 _TEXT_ONLY = 0.6
 """An ID that is equal, but nobody says from which issuer it is."""
 
@@ -55,9 +58,11 @@ def fit(study: StudyIdentity, patient: LocalPatient) -> Fit:
     orders = named_orders(study, patient)
     if orders:
         fields["accession" if _by_accession(study, orders[0]) else "study_uid"] = 1.0
-    contradictions = dict.fromkeys(
-        name for identity in study.identities for name in _contradictions(_fields(identity, patient))
-    )
+    contradictions: dict[str, None] = {}
+    for identity in study.identities:
+        contradictions.update(dict.fromkeys(_contradictions(_fields(identity, patient))))
+        if len(contradictions) == len(_AGAINST):
+            break
     return Fit(
         patient=patient,
         fields={name: round(value, 3) for name, value in fields.items()},
@@ -111,8 +116,7 @@ def _fields(identity: Demographics, patient: LocalPatient) -> dict[str, float]:
 
 
 def _contradictions(fields: dict[str, float]) -> list[str]:
-    against = {"id": 0.01, "name": CONTRADICTS, "birth_date": 0.5, "sex": 0.5}
-    return [name for name, least in against.items() if fields.get(name, 1.0) < least]
+    return [name for name, least in _AGAINST.items() if fields.get(name, 1.0) < least]
 
 
 def _by_accession(study: StudyIdentity, local: LocalOrder) -> bool:

@@ -1,5 +1,6 @@
 """Many patients alike, many studies waiting, and settings that can't be."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from pydantic import ValidationError
 from kit.errors import PermanentError
 from kit.hl7.server import MllpServer
 from kit.service import Kit
+from schemas.shapes import Demographics
 from services.match import app
 from services.match.documents import PATIENTS, Held, Patient
 from services.match.settings import MatchSettings
@@ -25,6 +27,19 @@ def _patient(number: int, birth: str) -> Patient:
     )
     patient.index()
     return patient
+
+
+async def test_endless_values_of_a_file_cost_little(running: Running) -> None:
+    crowd = [_patient(number, "19700101") for number in range(100)]
+    await running.kit.documents.insert_many(PATIENTS, crowd)
+    endless = "Smith" * 40_000
+    others = tuple(Demographics(patient_id=f"{n}", name=f"{endless}{n}^John") for n in range(30))
+    began = time.monotonic()
+    match = await running.study(
+        name=f"{endless}^John", birth="19700101", patient_id="7" * 200_000, other_patients=others
+    )
+    assert match.state == "unmatched"
+    assert time.monotonic() - began < 5
 
 
 async def test_common_name_stays_bounded(running: Running) -> None:
