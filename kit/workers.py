@@ -5,9 +5,11 @@ that crashes its process or exceeds its time hurts nobody else: its caller gets 
 """
 
 import asyncio
+import ctypes
 import multiprocessing
 import resource
 import signal
+import sys
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import ParamSpec, TypeVar
@@ -20,6 +22,7 @@ from kit.logging import silence_libraries
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_PARENT_DEATH_SIGNAL = 1
 _ADDRESS_SPACE = 6 << 30
 """A hostile image may end its helper with MemoryError, never the machine."""
 
@@ -32,8 +35,16 @@ class WorkerTimeout(AnteroomError):
     """The job took longer than it may and was ended."""
 
 
+def _end_with_parent() -> None:
+    """Linux only (prctl(2), PR_SET_PDEATHSIG); elsewhere a helper ends with its job."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+
+
 def _begin() -> None:
-    """In each helper: Ctrl-C is the main process's business, memory is bounded, libraries are quiet."""
+    """In each helper: Ctrl-C is the main process's business, memory is bounded, libraries are quiet; and
+    a helper that hangs does not outlive a main process that was killed."""
+    _end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
     silence_libraries()

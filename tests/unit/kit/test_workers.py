@@ -40,15 +40,6 @@ async def workers():
 async def test_jobs_run_side_by_side_and_give_their_results(workers: Workers) -> None:
     doubled = await asyncio.gather(*(workers.run(30, double, n) for n in range(8)))
     assert doubled == [0, 2, 4, 6, 8, 10, 12, 14]
-        0,
-        2,
-        4,
-        6,
-        8,
-        10,
-        12,
-        14,
-    ]
 
 
 async def test_errors_travel_and_accidents_hurt_nobody_else(workers: Workers) -> None:
