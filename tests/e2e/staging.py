@@ -121,7 +121,13 @@ class House:
 
     def destination(self, name: str, ae_title: str, port: int) -> None:
         with self.api("chief") as api:
-            body = {"name": name, "host": "127.0.0.1", "port": port, "called_ae": ae_title}
+            body = {
+                "name": name,
+                "host": "127.0.0.1",
+                "port": port,
+                "called_ae": ae_title,
+                "commitment": False,
+            }
             api.post("/api/destinations", body)
 
     def studies(self) -> list[dict[str, Any]]:

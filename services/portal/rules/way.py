@@ -38,7 +38,8 @@ def way(case: Case) -> list[Step]:
     found_now = False
     for stage in WAY:
         if done[stage]:
-            steps.append(Step(stage, "done", times.get(stage)))
+            chosen = times.get("approved") if stage == "matched" else None
+            steps.append(Step(stage, "done", times.get(stage, chosen)))
         elif not found_now and state not in {State.DECLINED}:
             found_now = True
             steps.append(Step(stage, "stop" if state is State.FAILED else "now"))

@@ -10,7 +10,7 @@ for (const image of document.querySelectorAll(".thumb img")) if (image.complete 
 function say() {
   const says = part("says"), chosen = document.querySelector('input[name="target"]:checked');
   if (!says) return;
-  const approve = document.querySelector('#decide [value="approve"]');
+  const approve = part("approve");
   says.textContent = chosen ? `${says.dataset.for.replace("%n", chosen.dataset.name)}, ${chosen.dataset.place}` : says.dataset.nobody;
   if (approve) approve.disabled = !chosen;
   const order = chosen?.closest(".person")?.querySelector("[data-order]")?.selectedOptions[0]?.dataset.accession;
