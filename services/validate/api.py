@@ -5,8 +5,9 @@ from typing import Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
+from kit.access import may_see_submission
 from kit.errors import NotFound, Refused
-from kit.identity import Principal, Role
+from kit.identity import Principal
 from kit.service import Caller, Kit
 from schemas.shapes import FileState, Finding, Tally
 from services.validate.models import BATCHES, TALLIES, BatchDoc, DiscCheck, FileRecord, TallyDoc
@@ -103,9 +104,9 @@ async def _outcome(
 
 
 def _check_access(doc: TallyDoc, rows: list[dict[str, Any]], who: Principal) -> None:
-    """Its sender, and those who approve. Unknown and not allowed look the same."""
+    """Its sender, its recipients, and those who see all. Unknown and not allowed look the same."""
     sender = doc.sender.id if doc.sender else rows[0]["sender"]["id"] if rows else None
-    if sender is None or (sender != who.account.id and not who.may(Role.APPROVE)):
+    if sender is None or not may_see_submission(who, sender, doc.recipients):
         raise NotFound(
             "no-submission", "There is no such submission here, or its first files are on the way."
         )

@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from starlette.datastructures import FormData
 
 from kit.access import may_view_id, sees_all
-from kit.errors import Refused, VersionConflict
+from kit.errors import Forbidden, Refused, VersionConflict
 from kit.identity import ACCOUNTS, Principal, Role
 from kit.service import Caller, Kit, visitor
 from services.portal import worklist
@@ -129,7 +129,9 @@ def routes(kit: Kit, settings: PortalSettings, live: Live, held: Holding) -> API
     async def save_view(request: Request, who: Principal = Caller) -> Response:
         form = await read_form(request)
         name, query = text(form, "name", 60), Filter.parse(text(form, "query", 1000)).query
-        if who.kind != "account" or not name:
+        if who.kind != "account":
+            raise Forbidden("not-allowed", "Only accounts have saved views.")
+        if not name:
             raise Refused("no-name", "Give the view a name.")
         await _change_views(kit, who, name, SavedView(name=name, query=query))
         return see_other(request, f"/?{query}" if query else "/", "The view is saved.")
@@ -137,6 +139,8 @@ def routes(kit: Kit, settings: PortalSettings, live: Live, held: Holding) -> API
     @router.post("/inbox/views/remove")
     async def remove_view(request: Request, who: Principal = Caller) -> Response:
         form = await read_form(request)
+        if who.kind != "account":
+            raise Forbidden("not-allowed", "Only accounts have saved views.")
         await _change_views(kit, who, text(form, "name", 60), None)
         return see_other(request, "/", "The view is removed.")
 

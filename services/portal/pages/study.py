@@ -70,6 +70,8 @@ def routes(kit: Kit, settings: PortalSettings, live: Live, held: Holding) -> API
     @router.post("/{study_id}/decision")
     async def decision(request: Request, study_id: str, who: Principal = Caller) -> Response:
         form = await read_form(request)
+        await visible_case(kit.documents, who, study_id)
+        who.require(Role.APPROVE)
         try:
             await held.hold(who, study_id, _request(form))
         except Refused as refused:
