@@ -8,10 +8,11 @@ from io import SEEK_END
 from typing import Any, BinaryIO
 
 from kit.dicom.characters import Text
-from kit.dicom.elements import Element, Reader
+from kit.dicom.elements import Element
 from kit.dicom.errors import BrokenDicom, NotDicom
 from kit.dicom.meta import IMPLICIT, read_meta
 from kit.dicom.preamble import dataset_start, guess_syntax
+from kit.dicom.reader import Reader
 
 DICOMDIR = "1.2.840.10008.1.3.10"
 _RECORDS = 0x00041220

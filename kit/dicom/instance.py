@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from kit.dicom.dicomdir import DICOMDIR
-from kit.dicom.elements import MAX_FRAGMENTS, PIXEL_TAGS, Element, Patch, Reader, Span
+from kit.dicom.elements import PIXEL_TAGS, Element, Patch, Span
 from kit.dicom.errors import BrokenDicom, IsDicomdir, NotDicom, truncated
 from kit.dicom.findings import NEEDS_PERSON, finding
 from kit.dicom.frames import Frames, Geometry, encapsulated_frames, native_frames
@@ -22,6 +22,7 @@ from kit.dicom.headerjson import HeaderJson
 from kit.dicom.layout import Layout, Piece, right_group_lengths
 from kit.dicom.meta import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, NATIVE, build_meta, read_meta
 from kit.dicom.preamble import Syntax, dataset_start, guess_syntax, preamble_kind
+from kit.dicom.reader import MAX_FRAGMENTS, Reader
 from kit.dicom.recode import flat, inflate, recode
 from schemas.shapes import Demographics, Finding
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from struct import pack, unpack_from
 
 from kit.dicom.dictionary import LONG_VRS, VRS
-from kit.dicom.elements import Reader
 from kit.dicom.errors import BrokenDicom
+from kit.dicom.reader import Reader
 
 IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"

@@ -24,10 +24,11 @@ from kit.dicom.coercion import (
     strings,
 )
 from kit.dicom.dictionary import TEXT_VRS
-from kit.dicom.elements import UNDEFINED, Element, Reader, Span
+from kit.dicom.elements import UNDEFINED, Element, Span
 from kit.dicom.errors import BrokenDicom
 from kit.dicom.meta import IMPLICIT
 from kit.dicom.pack import PackEntry
+from kit.dicom.reader import Reader
 from kit.dicom.recode import ITEM, ITEM_END, SEQUENCE_END, encoded, recode, sequence_header
 from schemas.shapes import Demographics, Order
 

@@ -13,24 +13,20 @@ from pathlib import Path
 from struct import pack
 from typing import Any, BinaryIO
 
-from pydicom.encaps import encapsulate
-from pydicom.pixels import get_decoder
-from pydicom.uid import UID
-
-from kit.dicom.elements import Element, Reader, Span
+from kit.dicom.elements import Element, Span
 from kit.dicom.errors import BrokenDicom
 from kit.dicom.frames import Frames
 from kit.dicom.meta import EXPLICIT, IMPLICIT, NATIVE, build_meta
 from kit.dicom.pack import InstanceFile, PackEntry
+from kit.dicom.pixels import MAX_FRAME, decode_frame
+from kit.dicom.reader import Reader
 from kit.dicom.recode import encoded, flat, recode
 from kit.objects.port import Objects
 
 _PIXELS = 0x7FE00010
 _LEFT_OUT = frozenset({0x7FE00001, 0x7FE00002, 0x7FE00003, 0x00880200})
 """Offset tables of encapsulated data, and icons, which may be encapsulated too (all optional)."""
-_SEQUENTIAL_JPEG = frozenset({"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"})
 _MAX_PIXELS = 0xFFFFFFFE
-_MAX_FRAME = 1 << 30
 
 
 def transcode(objects: Objects, pack_key: str, entry: PackEntry, syntax: str, path: Path) -> PackEntry:
@@ -197,38 +193,19 @@ def _decoded(
         "planar_configuration": number(0x00280006, 0),
         "pixel_keyword": "PixelData",
     }
-    if not entry.frames.count or entry.rows * entry.columns * allocated // 8 > _MAX_FRAME:
+    if not entry.frames.count or entry.rows * entry.columns * allocated // 8 > MAX_FRAME:
         raise _undecodable()
-    try:
-        decoder = get_decoder(UID(entry.transfer_syntax))
-    except NotImplementedError:
-        raise _undecodable() from None
     for frame in range(entry.frames.count):
         data = b"".join(_range(source, span) for span in entry.frames.spans(frame))
-        if entry.transfer_syntax in _SEQUENTIAL_JPEG:
-            data = _whole_spectrum(data)
         try:
-            array, properties = decoder.as_array(encapsulate([data], has_bot=False), index=0, **options)
-        except (AttributeError, ValueError, RuntimeError, TypeError, NotImplementedError, MemoryError):
+            array, properties = decode_frame(data, entry.transfer_syntax, options)
+        except BrokenDicom:
             raise _undecodable() from None
         yield array.tobytes(), properties
 
 
-def _whole_spectrum(data: bytes) -> bytes:
-    """Some old encoders left the spectral selection of sequential JPEG empty, where ITU-T T.81 B.2.3
-    asks for 0 to 63; our decoder insists on it."""
-    pos = 2
-    while pos + 4 <= len(data) and data[pos] == 0xFF:
-        marker, length = data[pos + 1], int.from_bytes(data[pos + 2 : pos + 4], "big")
-        end = pos + 2 + length
-        if marker == 0xDA:
-            return data[: end - 3] + b"\0\x3f\0" + data[end:]
-        pos = end
-    return data
-
-
 def _range(source: BinaryIO, span: Span) -> bytes:
-    if span.length > _MAX_FRAME:
+    if span.length > MAX_FRAME:
         raise _undecodable()
     source.seek(span.offset)
     return source.read(span.length)
