@@ -74,7 +74,10 @@ def write_disc(folder: Path, patients: list[Patient]) -> Path:
     for patient in patients:
         for path in write_images(source / patient.patient_id, patient):
             index.add(path)
+    staging = [index._stage["t"]]
     index.write(folder)
+    for left in {*staging, index._stage["t"]}:
+        left.cleanup()
     for name, content in JUNK.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,4 +94,7 @@ JUNK = {
     "VIEWER/help/logo.png": b"\x89PNG\r\n\x1a\n" + b"\0" * 200,
     "README.TXT": b"Double-click start.exe to see the images.",
 }
-PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[]/Count 0>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
+PDF = (
+    b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n"
+    b"2 0 obj<</Type/Pages/Kids[]/Count 0>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
+)

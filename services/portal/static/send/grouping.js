@@ -30,10 +30,17 @@ function addImage(found, source, image) {
   study.bytes += source.size;
 }
 
-// Written differently, the same person: case, accents and spaces of the name do not count.
+const LETTERS = { ø: "o", ð: "d", đ: "d", ł: "l", ß: "ss", æ: "ae", œ: "oe", þ: "th", ı: "i" };
+
+// Without case and accents: Ødegård and ODEGARD are the same.
+function plain(text) {
+  return text.toLowerCase().normalize("NFD").replace(/\p{M}/gu, "").replace(/[øðđłßæœþı]/g, (letter) => LETTERS[letter]);
+}
+
+// Written differently, the same person: case, accents, commas and spaces of the name do not count.
 export function patientKey({ name, birth, id }) {
-  const plain = name.split("=")[0].normalize("NFD").replace(/\p{M}/gu, "").toLowerCase().replace(/[\s^,.]+/g, " ").trim();
-  return plain || birth ? `${plain}|${birth}` : `id|${id}`;
+  const words = plain(name.split("=")[0]).replace(/[\s^,.]+/g, " ").trim();
+  return words || birth ? `${words}|${birth}` : `id|${id}`;
 }
 
 export function patientsOf(studies) {
@@ -75,11 +82,23 @@ export function indexCheck(found) {
 
 // Whether what the sender typed ("Morgan", "Alexandra Morgan 14.3.1962") can be this patient.
 export function fits(typed, { name, birth, id }) {
-  const words = typed.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
-  const known = `${name} ${id}`.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
+  const known = wordsOf(`${name} ${id}`);
   const dates = [birth, birth.slice(0, 4), birth.slice(4, 6), birth.slice(6, 8), birth.slice(4, 6).replace(/^0/, ""), birth.slice(6, 8).replace(/^0/, "")];
-  return words.every((word) => (/^\d+$/.test(word) ? dates.includes(word) || known.includes(word) : word.length < 3 || isMonth(word) || known.some((one) => one.startsWith(word) || word.startsWith(one))));
+  return wordsOf(typed).every((word) => {
+    if (/^\d+$/.test(word)) return dates.includes(word) || known.includes(word);
+    if (word.length < 3 || MONTHS.test(word)) return true;
+    return known.some((one) => alike(one, word));
+  });
 }
 
 const MONTHS = /^(jan|feb|mar|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)/;
-function isMonth(word) { return MONTHS.test(word); }
+
+// Müller, Muller and Mueller; a first name and its beginning.
+function alike(a, b) {
+  const [short, long] = [a, b].map((word) => word.replace(/([aou])e/g, "$1"));
+  return a.startsWith(b) || b.startsWith(a) || short === long;
+}
+
+function wordsOf(text) {
+  return plain(text).match(/[\p{L}\p{N}]+/gu) ?? [];
+}

@@ -69,7 +69,9 @@ async function readAll(sources) {
 }
 
 for (const input of page.querySelectorAll("input[type=file]")) {
-  input.addEventListener("change", () => { if (input.files.length) take(fromInput([...input.files])); input.value = ""; });
+  const chosen = () => { if (input.files.length) take(fromInput([...input.files])); input.value = ""; };
+  input.addEventListener("change", chosen);
+  queueMicrotask(chosen);
 }
 page.querySelector("[data-choose=folder]").addEventListener("click", () => {
   if (typeof showDirectoryPicker === "function") take(fromPicker());

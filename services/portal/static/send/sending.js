@@ -25,6 +25,7 @@ export class Sending {
     this.moving = new Map();
     this.id = null;
     this.paused = false;
+    this.well = false;
     this.waiters = new Set();
     addEventListener("online", () => this.wake());
   }
@@ -54,6 +55,7 @@ export class Sending {
 
   pause() {
     this.paused = true;
+    this.well = false;
     this.stopper?.abort();
     this.events.state("paused");
   }
@@ -125,6 +127,7 @@ export class Sending {
       while (offset < tar.size) {
         offset = await sendFrom(upload.url, tar, offset, signal, (bytes) => {
           this.moving.set(batch, Math.round((bytes / tar.size) * batch.bytes));
+          if (bytes > offset) this.#goesWell();
           this.events.progress();
         });
       }
@@ -149,6 +152,12 @@ export class Sending {
     return tarOf(files);
   }
 
+  #goesWell() {
+    if (this.well || this.paused) return;
+    this.well = true;
+    this.events.state("sending");
+  }
+
   // Does it until the server answers for good. Waits while paused; waits longer after each failure.
   async #persist(work, batch) {
     for (let failures = 0; ;) {
@@ -156,7 +165,7 @@ export class Sending {
       this.stopper = this.stopper?.signal.aborted === false ? this.stopper : new AbortController();
       try {
         const result = await work(this.stopper.signal);
-        if (!this.paused) this.events.state("sending");
+        this.#goesWell();
         return result;
       } catch (error) {
         if (batch) this.moving.delete(batch);
@@ -166,6 +175,7 @@ export class Sending {
         if (!(error instanceof Answer || error instanceof NoAnswer)) throw error;
         if (error instanceof NoAnswer && batch) await this.#checkReadable(batch);
         failures++;
+        this.well = false;
         if (failures > 1) this.events.state(error instanceof Answer ? "busy" : "offline", error.message);
         const wait = Math.min(LONGEST_WAIT_S, error.retryAfter || 0.5 * 2 ** Math.min(failures, 6));
         await this.#sleep(wait * (0.75 + Math.random() / 2));
