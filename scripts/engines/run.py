@@ -13,7 +13,7 @@ from scripts.engines.install import Missing
 
 _JAVA = ("java", "-Xmx256m", "-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 ACCESS_KEY = "anteroom"
-SECRET_KEY = "anteroom-engines"  # noqa: S105 - of a server on loopback that lives for a test
+SECRET_KEY = "anteroom-engines"
 _READY_S = 120
 
 
@@ -119,16 +119,7 @@ def _mongo(folder: Path, port: int) -> list[str]:
 
 
 def _ferretdb(folder: Path, port: int) -> list[str]:
-    return [
-        str(folder / "bin" / "ferretdb"),
-        "--handler=sqlite",
-        f"--sqlite-url=file:{folder / 'data'}/",
-        f"--listen-addr=127.0.0.1:{port}",
-        f"--state-dir={folder / 'data'}",
-        "--debug-addr=-",
-        "--telemetry=disable",
-        "--log-level=warn",
-    ]
+    return [str(folder / "bin" / "ferretdb"), str(folder / "data"), f"127.0.0.1:{port}"]
 
 
 def _s3(folder: Path, port: int) -> list[str]:

@@ -1,16 +1,19 @@
 """Wiring of the view service."""
 
+from datetime import timedelta
 from functools import partial
 
 from fastapi import APIRouter
 
 from kit.service import Kit, Service
+from kit.tasks import TaskRunner
 from schemas.validate import StudyArrived, StudyUpdated
 from services.view import (
     archive,
     frames,
     handlers,
     metadata,
+    preparing,
     qido,
     quicklook,
     rendered,
@@ -24,7 +27,7 @@ from services.view.scopes import PREFIXES
 from services.view.settings import ViewSettings
 from services.view.viewed import Views
 
-GROUP = "view"
+GROUP, PICTURES = "view", "view-pictures"
 
 
 def build(kit: Kit, settings: ViewSettings) -> Service:
@@ -35,6 +38,20 @@ def build(kit: Kit, settings: ViewSettings) -> Service:
     library = Library(kit.documents, indexes, kit.clock)
     views = Views(kit)
     pictures = Pictures(kit.objects, kit.workers, kit.scratch / "pictures", settings.picture_bytes)
+    kit.bus.subscribe(StudyArrived, PICTURES, partial(preparing.study_changed, kit.documents, kit.clock))
+    kit.bus.subscribe(StudyUpdated, PICTURES, partial(preparing.study_changed, kit.documents, kit.clock))
+    preparation = preparing.Preparing(kit.documents, library, pictures, settings.thumbnails)
+    tasks = TaskRunner(
+        kit.documents,
+        preparing.PREPARATIONS,
+        work=preparation.work,
+        give_up=preparation.give_up,
+        clock=kit.clock,
+        owner=kit.owner,
+        exclusive=kit.exclusive,
+        concurrency=1,
+        lease=timedelta(minutes=10),
+    )
     dicomweb = APIRouter(tags=["dicomweb"])
     for prefix in PREFIXES:
         for router in (
@@ -49,5 +66,6 @@ def build(kit: Kit, settings: ViewSettings) -> Service:
     return Service(
         "view",
         routers=[dicomweb, quicklook.routes(kit, indexes), archive.routes(kit, indexes), viewer.routes()],
-        start=[pictures.start],
+        start=[pictures.start, tasks.start],
+        stop=[tasks.stop],
     )

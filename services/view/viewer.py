@@ -68,9 +68,7 @@ def routes() -> APIRouter:
         page = assets.get("index.html")
         if page is None:
             return Response(_ABSENT, 503, media_type="text/html")
-        shown = answer(request.headers, page)
-        shown.headers["content-security-policy"] = _POLICY
-        return shown
+        return answer(request.headers, page)
 
     return router
 
@@ -101,8 +99,10 @@ def found_assets(*folders: Path) -> dict[str, Asset]:
 
 
 def answer(headers: Mapping[str, str], asset: Asset) -> Response:
-    """The file, as small as the caller takes it. Scripts with a hash in their name last for ever."""
+    """The file, as small as the caller takes it. Scripts with a hash in their name last for ever.
+    A worker's policy is that of its script, so each file brings it along."""
     sent = {
+        "content-security-policy": _POLICY,
         "etag": asset.etag,
         "cache-control": _YEAR if asset.lasting else "no-cache",
         "vary": "accept-encoding",

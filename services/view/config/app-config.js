@@ -6,6 +6,7 @@ window.browserImportFunction = name => import(name);
 (() => {
   const asked = new URLSearchParams(location.search).get('root') || '';
   const named = /^(study|submission|share)\/[A-Za-z0-9_-]{1,64}$/.test(asked);
+  const home = asked.startsWith('study/') && named ? `/studies/${asked.slice(6)}` : '/';
   const root = `${location.origin}/dicomweb${named ? `/${asked}` : ''}`;
 
   try {
@@ -20,7 +21,15 @@ window.browserImportFunction = name => import(name);
     extensions: [],
     modes: [],
     customizationService: {},
-    showStudyList: true,
+    whiteLabeling: {
+      createLogoComponentFn: React =>
+        React.createElement(
+          'a',
+          { href: home, style: { color: '#fff', fontSize: '17px', fontWeight: 600, padding: '10px 4px' } },
+          'Anteroom'
+        ),
+    },
+    showStudyList: !asked.startsWith('study/'),
     showLoadingIndicator: true,
     showWarningMessageForCrossOrigin: false,
     showCPUFallbackMessage: true,
