@@ -12,14 +12,15 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.exceptions import FastStreamException
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.schemas import Topic
 
+from kit.bus.client_logs import calm
 from kit.bus.kafka_log import KafkaLog, Offsets
-from kit.bus.kafka_settings import LARGEST, KafkaSettings, connection, ensure_topics, security
+from kit.bus.kafka_settings import LARGEST, LARGEST_RECORD, KafkaSettings, connection, ensure_topics, security
 from kit.bus.lanes import Lanes
 from kit.bus.letters import TOPIC as LETTERS
 from kit.bus.letters import Letter, Letters
@@ -34,6 +35,9 @@ from schemas.envelope import Event
 from schemas.wire import decode, encode
 
 _log = logging.getLogger(__name__)
+_client_log = logging.getLogger(f"{__name__}.client")
+# FastStream warns at every start that it does not make topics, which is not its task here.
+_client_log.setLevel(logging.ERROR)
 
 _PUBLISH_S = 15.0
 _UNREADABLE_S = 5.0
@@ -53,6 +57,7 @@ class KafkaBus:
         grace: float = 10.0,
         topics: Sequence[str] = tuple(TOPICS),
     ) -> None:
+        calm()
         self._settings = settings
         self._clock = clock
         self._grace = grace
@@ -64,6 +69,7 @@ class KafkaBus:
         self._producer: KafkaBroker | None = None
         self._consumers: KafkaBroker | None = None
         self._connecting = asyncio.Lock()
+        self._away_until = 0.0
         self._last_position = 0
         self._stopping = False
 
@@ -76,6 +82,8 @@ class KafkaBus:
     async def publish(self, events: Sequence[Event]) -> None:
         """Durable on return, in the order given. Raises Unavailable; then some may be published."""
         records = [(event.topic, event.key, encode(event), event.correlation_id) for event in events]
+        if any(len(content) > LARGEST for _, _, content, _ in records):
+            raise PermanentError("an event is too large for the bus")
         await self._send(records)
 
     async def start(self) -> None:
@@ -87,6 +95,7 @@ class KafkaBus:
         try:
             await consumers.start()
         except _TROUBLE as error:
+            await asyncio.gather(*(lanes.close(0) for lanes in self._lanes.values()))
             await consumers.stop()
             raise Unavailable("Kafka", type(error).__name__) from error
         self._consumers = consumers
@@ -290,23 +299,31 @@ class KafkaBus:
                             no_confirm=True,
                         )
                     )
-                await asyncio.gather(*waiting)
-        except MessageSizeTooLargeError as error:
-            raise PermanentError("an event is too large for Kafka") from error
+                outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+            for outcome in outcomes:
+                if isinstance(outcome, BaseException):
+                    raise outcome
         except _TROUBLE as error:
             await self._drop(broker)
             raise Unavailable("Kafka", type(error).__name__) from error
 
     async def _connected(self) -> KafkaBroker:
-        """The producing side, with all topics there. Raises Unavailable."""
+        """The producing side, with all topics there. Raises Unavailable, at once for a while after a failure:
+        what waits for the bus is written down and relayed, and nobody should wait for it meanwhile."""
         async with self._connecting:
             if self._producer is None:
+                loop = asyncio.get_running_loop()
+                if loop.time() < self._away_until:
+                    raise Unavailable("Kafka", "it was away a moment ago")
                 broker = self._broker()
                 try:
                     await ensure_topics(self._settings, self._topics)
                     await broker.connect()
-                except _TROUBLE as error:
+                except (*_TROUBLE, Unavailable) as error:
                     await broker.stop()
+                    self._away_until = loop.time() + _AGAIN_S
+                    if isinstance(error, Unavailable):
+                        raise
                     raise Unavailable("Kafka", type(error).__name__) from error
                 self._producer = broker
             return self._producer
@@ -329,13 +346,13 @@ class KafkaBus:
             allow_auto_create_topics=False,
             acks="all",
             enable_idempotence=True,
-            max_request_size=LARGEST,
+            max_request_size=LARGEST_RECORD,
             compression_type=None,
             partitioner=_partition,
             security=security(self._settings),
             graceful_timeout=self._grace,
             apply_types=False,
-            logger=_log,
+            logger=_client_log,
             log_level=logging.DEBUG,
         )
 

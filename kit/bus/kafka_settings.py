@@ -16,8 +16,10 @@ from kit.errors import Unavailable
 from schemas.catalogue import TOPICS
 
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
-LARGEST = 16 << 20
-"""Bytes of one event at most: what a document may hold."""
+LARGEST = 8 << 20
+"""Bytes of one event at most."""
+LARGEST_RECORD = 2 * LARGEST + (1 << 20)
+"""A dead letter holds its event as a text within a text."""
 
 _SECURITIES = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
 _EXISTS = 36
@@ -71,8 +73,8 @@ async def ensure_topics(settings: KafkaSettings, names: Iterable[str]) -> None:
     """Make the topics that are missing, and wait until all can be used. Raises Unavailable."""
     wanted = {settings.prefix + name: _new_topic(settings, name) for name in (*names, LETTERS)}
     admin = AIOKafkaAdminClient(**connection(settings))
-    await admin.start()
     try:
+        await admin.start()
         missing = await _missing(admin, wanted)
         if missing and settings.create_topics:
             answer = await admin.create_topics([wanted[name] for name in missing])
@@ -116,7 +118,7 @@ async def _missing(admin: AIOKafkaAdminClient, wanted: Iterable[str]) -> list[st
 
 def _new_topic(settings: KafkaSettings, name: str) -> NewTopic:
     config = {
-        "max.message.bytes": str(LARGEST + (1 << 20)),
+        "max.message.bytes": str(LARGEST_RECORD),
         "min.insync.replicas": str(max(1, settings.replicas - 1)),
     }
     if name == LETTERS:

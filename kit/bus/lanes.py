@@ -20,6 +20,7 @@ _HIGH = 200
 """Records waiting at which a partition is paused; it goes on at half."""
 
 _COMMIT_EVERY = 0.2
+_AGAIN_S = 5.0
 _REVOKE_GRACE = 10.0
 """Below the group's rebalance timeout, within which a revoked partition must be given back."""
 
@@ -124,7 +125,7 @@ class Lanes(ConsumerRebalanceListener):  # type: ignore[misc]
             while lane.waiting:
                 record = lane.waiting.popleft()
                 async with self._limit:
-                    if not await self._work(record):
+                    if not await self._surely(record):
                         lane.waiting.clear()
                         return
                 lane.done = record.offset + 1
@@ -133,6 +134,17 @@ class Lanes(ConsumerRebalanceListener):  # type: ignore[misc]
                     self._resume(partition)
         finally:
             lane.running = False
+
+    async def _surely(self, record: Any) -> bool:
+        """A record is never passed over: what the work did not expect is tried again."""
+        while True:
+            try:
+                return await self._work(record)
+            except Exception:  # noqa: BLE001 - the edge: a partition that ended would say nothing
+                _log.exception("%s could not settle an event of %s", self._group, record.topic)
+                if self._closing:
+                    return False
+                await asyncio.sleep(_AGAIN_S)
 
     def _resume(self, partition: TopicPartition) -> None:
         try:

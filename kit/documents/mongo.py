@@ -1,8 +1,9 @@
 """The documents port on MongoDB, through motor.
 
-A document is `{_id, version, body, pending, pending_at}`. A save is one update on (_id, version) that also
-appends the events to `pending`; then they are published in their order and taken out again, which leaves
-the version alone. What a dead process left there is found by `pending_at` (MongoDocuments.relay).
+A document is `{_id, version, body, pending, pending_at, pending_mark}`. A save is one update on (_id,
+version) that also appends the events to `pending`; then they are published in their order and taken out
+again, which leaves the version alone. `pending_mark` is the last of them: where it is still the same,
+all can go. What a dead process left there is found by `pending_at` (MongoDocuments.relay).
 Only plain update operators and no transactions: any server of the common subset will do.
 """
 
@@ -14,20 +15,28 @@ from datetime import timedelta
 from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
-from pymongo import ReadPreference, ReturnDocument, WriteConcern
-from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
+from pymongo import ReadPreference, WriteConcern
+from pymongo.errors import (
+    BulkWriteError,
+    DocumentTooLarge,
+    DuplicateKeyError,
+    OperationFailure,
+    PyMongoError,
+)
 from pymongo.read_concern import ReadConcern
 
 from kit.clock import Clock
 from kit.documents.conditions import LAST, declared, known, member_field, plain, read_cursor, write_cursor
 from kit.documents.port import Collection, D, Has, HasPrefix, In, Page, Range, Where, instant_text
-from kit.errors import TransientError, Unavailable, VersionConflict
+from kit.errors import NoSpace, PermanentError, TransientError, Unavailable, VersionConflict
 from schemas.envelope import Event
 from schemas.wire import decode, encode
 
 Publish = Callable[[Sequence[Event]], Awaitable[None]]
 
 _log = logging.getLogger(__name__)
+
+_RELAYED_AT_ONCE = 200
 
 _LEFT_BEHIND = timedelta(seconds=10)
 """Older pending events belong to a process that died or could not publish."""
@@ -104,31 +113,20 @@ class MongoDocuments:
         target, expected = self._of(collection), doc.version
         body = doc.model_dump(mode="json")
         events = [{"id": event.id, "wire": encode(event).decode()} for event in emits]
-        now = instant_text(self._clock())
+        waiting: dict[str, Any] = {}
+        if events:
+            waiting = {"pending_at": instant_text(self._clock()), "pending_mark": events[-1]["id"]}
         async with _Errors():
             if expected == 0:
-                fresh: dict[str, Any] = {"_id": doc.id, "version": 1, "body": body, "pending": events}
-                if events:
-                    fresh["pending_at"] = now
+                fresh = {"_id": doc.id, "version": 1, "body": body, "pending": events, **waiting}
                 try:
                     await target.insert_one(fresh)
                 except DuplicateKeyError as error:
                     raise VersionConflict(collection.name, doc.id, 0) from error
                 pending = events
             else:
-                change: dict[str, Any] = {"$set": {"version": expected + 1, "body": body}}
-                if events:
-                    change["$set"]["pending_at"] = now
-                    change["$push"] = {"pending": {"$each": events}}
-                after = await target.find_one_and_update(
-                    {"_id": doc.id, "version": expected},
-                    change,
-                    projection={"pending": 1},
-                    return_document=ReturnDocument.AFTER,
-                )
-                if after is None:
-                    raise VersionConflict(collection.name, doc.id, expected)
-                pending = after.get("pending") or []
+                change = {"version": expected + 1, "body": body, **waiting}
+                pending = await self._change(target, collection.name, doc.id, expected, change, events)
         doc.version = expected + 1
         if pending:
             try:
@@ -209,16 +207,24 @@ class MongoDocuments:
         return counted
 
     async def relay(self, collections: Sequence[Collection[Any]], *, everything: bool = False) -> int:
-        """Publish events that were left behind; returns how many documents had some."""
+        """Publish events that were left behind; returns how many documents had some.
+
+        Raises TransientError while the bus or the store is away.
+        """
         before = self._clock() if everything else self._clock() - _LEFT_BEHIND
         served = 0
         for collection in collections:
             target = self._of(collection)
             async with _Errors():
                 rows = target.find({"pending_at": {"$lt": instant_text(before)}}, {"pending": 1})
-                async for row in rows.sort("pending_at", 1).limit(1000):
+                found = await rows.sort("pending_at", 1).limit(_RELAYED_AT_ONCE).to_list(_RELAYED_AT_ONCE)
+            for row in found:
+                try:
                     await self._flush(target, row["_id"], row.get("pending") or [])
                     served += 1
+                except (PermanentError, ValueError, KeyError):
+                    # one that can't go must not hold up the others; this line repeats
+                    _log.exception("an event of %s can't be published", collection.name)
         return served
 
     async def keep_relaying(self, collections: Sequence[Collection[Any]], every: float = 5.0) -> None:
@@ -232,14 +238,49 @@ class MongoDocuments:
                 _log.warning("left-over events could not be published: %s", error)
             await asyncio.sleep(every)
 
+    async def _change(
+        self,
+        target: "AsyncIOMotorCollection[Any]",
+        name: str,
+        doc_id: str,
+        expected: int,
+        change: dict[str, Any],
+        events: list[dict[str, Any]],
+    ) -> list[dict[str, Any]]:
+        """One update that holds to the version; returns the events to publish now, oldest first.
+
+        Usually none are left from an earlier save, and then the new ones are all there are.
+        """
+        if events:
+            alone = {"_id": doc_id, "version": expected, "pending": []}
+            if (await target.update_one(alone, {"$set": {**change, "pending": events}})).matched_count:
+                return events
+        update: dict[str, Any] = {"$set": change}
+        if events:
+            update["$push"] = {"pending": {"$each": events}}
+        done = await target.update_one({"_id": doc_id, "version": expected}, update)
+        if not done.matched_count:
+            raise VersionConflict(name, doc_id, expected)
+        if not events:
+            return []
+        after = await target.find_one({"_id": doc_id}, {"pending": 1})
+        return list((after or {}).get("pending") or [])
+
     async def _flush(
         self, target: "AsyncIOMotorCollection[Any]", doc_id: str, pending: Sequence[dict[str, Any]]
     ) -> None:
-        await self._publish([decode(item["wire"]) for item in pending])
+        if pending:
+            await self._publish([decode(item["wire"]) for item in pending])
         async with _Errors():
-            await target.update_one(
-                {"_id": doc_id}, {"$pull": {"pending": {"id": {"$in": [item["id"] for item in pending]}}}}
-            )
+            if pending:
+                done = await target.update_one(
+                    {"_id": doc_id, "pending_mark": pending[-1]["id"]},
+                    {"$set": {"pending": []}, "$unset": {"pending_at": "", "pending_mark": ""}},
+                )
+                if done.matched_count:
+                    return
+                # further events were appended meanwhile, or another process was faster
+                await target.update_one({"_id": doc_id}, {"$pullAll": {"pending": list(pending)}})
             await target.update_one({"_id": doc_id, "pending": []}, {"$unset": {"pending_at": ""}})
 
     async def _rows(
@@ -273,9 +314,17 @@ class MongoDocuments:
 class _Errors:
     """The driver's errors as ours."""
 
+    _TOO_LARGE = frozenset({10334, 17280, 17419, 17420})
+    _FULL = 14031
+
     async def __aenter__(self) -> None: ...
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, _: Any) -> None:
+        code = error.code if isinstance(error, OperationFailure) else None
+        if isinstance(error, DocumentTooLarge) or code in self._TOO_LARGE:
+            raise PermanentError("a document is too large for the document store") from error
+        if code == self._FULL:
+            raise NoSpace("disk-full", "The storage is full. Please send it again later.") from error
         if isinstance(error, PyMongoError):
             raise Unavailable("document store", type(error).__name__) from error
 

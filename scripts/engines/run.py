@@ -15,6 +15,8 @@ _JAVA = ("java", "-Xmx256m", "-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLev
 ACCESS_KEY = "anteroom"
 SECRET_KEY = "anteroom-engines"
 _READY_S = 120
+_children: dict[int, "subprocess.Popen[bytes]"] = {}
+"""Engines this process started: they outlive it, or are waited for when it ends them."""
 
 
 def start(root: Path, name: str, port: int | None = None) -> int:
@@ -39,6 +41,7 @@ def start(root: Path, name: str, port: int | None = None) -> int:
             start_new_session=True,
             env={**os.environ, "MINIO_ROOT_USER": ACCESS_KEY, "MINIO_ROOT_PASSWORD": SECRET_KEY},
         )
+    _children[process.pid] = process
     _note(root, name, {"port": chosen, "pid": process.pid, "started": _started(process.pid)})
     deadline = time.monotonic() + _READY_S
     while not _answers(chosen):
@@ -57,9 +60,12 @@ def stop(root: Path, name: str, *, kill: bool = False) -> None:
     os.kill(entry["pid"], signal.SIGKILL if kill else signal.SIGTERM)
     for _ in range(300):
         if not running(root, name):
-            return
+            break
         time.sleep(0.1)
-    os.kill(entry["pid"], signal.SIGKILL)
+    else:
+        os.kill(entry["pid"], signal.SIGKILL)
+    if child := _children.pop(entry["pid"], None):
+        child.wait()
 
 
 def running(root: Path, name: str) -> bool:
