@@ -6,6 +6,7 @@ from typing import cast
 import pytest
 
 from kit.errors import PermanentError
+from kit.seal import MAIL, seal
 from services.notify import messages
 from services.notify.models import Channel, Kind, Notice
 from services.notify.settings import EmailSettings
@@ -28,6 +29,9 @@ FACTS = {
     Kind.FAILED: {"images": 120, "sent": 7},
     Kind.INVITE: {"days": 7},
     Kind.RESET: {"minutes": 60},
+    Kind.SHARE: {"days": 14},
+    Kind.SHARE_CODE: {"minutes": 10},
+    Kind.UPLOAD_LINK: {"days": 14},
     Kind.DIGEST: {
         "messages": 6,
         "failed": 1,
@@ -66,7 +70,7 @@ def parsed(item: Notice) -> EmailMessage:
 
 
 @pytest.mark.parametrize("language", messages.LANGUAGES)
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.SHARE_CODE])
 def test_every_kind_in_every_language(kind: Kind, language: str) -> None:
     message = parsed(notice(kind, language))
     text = message.get_body(("plain",))
@@ -84,6 +88,19 @@ def test_every_kind_in_every_language(kind: Kind, language: str) -> None:
     sms = messages.sms(notice(kind, language, "sms"), SIGN)
     assert sms.endswith("/s/feedfacefeedfacefeedfacefeedface")
     assert "\n" not in sms
+
+
+@pytest.mark.parametrize("language", messages.LANGUAGES)
+def test_a_code_stands_in_its_message_and_leads_nowhere(language: str) -> None:
+    sealed = seal(SIGN.site_key, MAIL, "493027")
+    message = parsed(notice(Kind.SHARE_CODE, language, about="", sealed=sealed))
+    text = message.get_body(("plain",))
+    assert text is not None
+    assert "493027" in text.get_content()
+    assert "493027" not in message["subject"]
+    sms = messages.sms(notice(Kind.SHARE_CODE, language, "sms", about="", sealed=sealed), SIGN)
+    assert "493027" in sms
+    assert "/s/" not in text.get_content() + sms
 
 
 def test_html_is_escaped_and_text_is_not() -> None:
