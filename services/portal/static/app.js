@@ -50,6 +50,12 @@ document.addEventListener("submit", (event) => {
   if (button) setTimeout(() => { button.disabled = true; setTimeout(() => { button.disabled = false; }, 4000); });
 });
 
+// What is current in a row of links that scrolls is in view.
+for (const here of document.querySelectorAll("nav [aria-current]")) {
+  const row = here.parentElement;
+  row.scrollLeft = Math.max(0, here.offsetLeft - row.offsetLeft - (row.clientWidth - here.offsetWidth) / 2);
+}
+
 document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
   const copy = event.target.closest("[data-copy]");

@@ -35,6 +35,7 @@ from services.portal.texts import LANGUAGES
 @dataclass(frozen=True)
 class _Row:
     account: Account
+    effective: Account
     login: Login | None
     locked: datetime | None
 
@@ -60,7 +61,7 @@ def _list_routes(router: APIRouter, kit: Kit, settings: PortalSettings) -> None:
             if wanted not in words.casefold() or not _is_kind(kind, account, login):
                 continue
             locked = await _locked(kit, login)
-            rows.append(_Row(account, login, locked))
+            rows.append(_Row(account, await kit.identity.effective(account), login, locked))
         names = {group.id: group.name for group in await all_groups(kit)}
         return await show(request, who, "accounts", rows=rows, q=q[:100], kind=kind, group_names=names)
 
