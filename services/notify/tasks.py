@@ -95,7 +95,7 @@ async def _people(ports: Ports, news: News) -> dict[rules.Audience, list[tuple[P
     for submission in news.submissions:
         contacts = await ports.documents.get(CONTACTS, submission)
         if contacts is not None:
-            recipients += [(person, ports.settings.language) for person in contacts.recipients]
+            recipients += [await _reached(ports, person) for person in contacts.recipients]
         elif news.attempts < _WAIT_FOR_CONTACTS:
             raise TransientError("the submission's contacts are not known yet")
     account = await ports.identity.account(news.sender.id)
@@ -106,6 +106,16 @@ async def _people(ports: Ports, news: News) -> dict[rules.Audience, list[tuple[P
     )
     staff: list[tuple[Person, str]] = [(person, ports.settings.language) for person in ports.settings.staff]
     return {"sender": sender, "recipients": recipients, "staff": staff}
+
+
+async def _reached(ports: Ports, person: Person) -> tuple[Person, str]:
+    """Somebody named by account is reached as the account says now; senders know no addresses."""
+    account = await ports.identity.account(person.account_id) if person.account_id else None
+    if account is None:
+        return person, ports.settings.language
+    if account.disabled:
+        return Person(name=account.name), account.language
+    return Person(name=account.name, email=account.email, phone=account.phone), account.language
 
 
 def bar(ports: Ports, notice: Notice) -> None:

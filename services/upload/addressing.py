@@ -1,7 +1,7 @@
 """Whom a submission goes to: what the sender may choose, and what a one-time link has set already."""
 
 from kit.documents.port import Documents
-from kit.errors import Refused
+from kit.errors import Forbidden, Refused
 from kit.identity import Identity, Principal, Role
 from kit.ids import derived_id
 from schemas.shapes import Person
@@ -20,6 +20,12 @@ async def addressed(identity: Identity, documents: Documents, caller: Principal,
         return opening.model_copy(update={**own, **purpose})
     recipients = tuple([await _known(identity, person) for person in opening.recipients])
     return opening.model_copy(update={"recipients": recipients})
+
+
+def check_no_link(caller: Principal) -> None:
+    """For doors where nothing tells one act of sending from the next. Raises Forbidden."""
+    if caller.grant is not None:
+        raise Forbidden("not-allowed", "Open the link you were sent once more: it leads to your page.")
 
 
 async def _known(identity: Identity, person: Person) -> Person:

@@ -22,6 +22,7 @@ from kit.spool import Chunk, Spool, SpoolFile
 from kit.spool_tar import member_name
 from schemas.shapes import ObjectPart, Person
 from services.upload import ordinals
+from services.upload.addressing import check_no_link
 from services.upload.body import Body
 from services.upload.documents import part_key
 from services.upload.multipart import Multipart, Part, header_parameters
@@ -200,6 +201,7 @@ def build_router(sending: Sending, route_class: type[APIRoute]) -> APIRouter:
     async def send(request: Request, response: Response, caller: Principal = Caller) -> Sent:
         """Files as a form (any number), or one file as the body. All of it is taken, or nothing."""
         caller.require(Role.SEND)
+        check_no_link(caller)
         sent = await sending.take(request, caller)
         response.status_code = 200 if sent.repeated else 201
         return sent

@@ -15,6 +15,7 @@ from kit.metrics import RECEIVED_BYTES
 from kit.service import Caller
 from kit.spool import Chunk
 from schemas.shapes import Sender
+from services.upload.addressing import check_no_link
 from services.upload.body import Body
 from services.upload.multipart import Multipart, Part, header_parameters
 from services.upload.peek import HEAD, Glance, glance
@@ -120,6 +121,7 @@ def build_router(
 
     async def answered(request: Request, caller: Principal, study_uid: str | None) -> Response:
         caller.require(Role.SEND)
+        check_no_link(caller)
         content_type = request.headers.get("content-type", "")
         kind, parameters = header_parameters(content_type)
         if kind != "multipart/related" or parameters.get("type", "application/dicom") != "application/dicom":

@@ -37,7 +37,7 @@ export function readMeta(bytes) {
   let at = bytes.length >= 132 && bytes[128] === 68 && bytes[131] === 77 ? 132 : 0;
   const values = new Map();
   if (viewOf(bytes).getUint16(at, true) === 2) {
-    at = walk(bytes, at, { explicit: true, little: true, until: 0x00030000, values, total: Infinity }).at;
+    at = walk(bytes, at, { explicit: true, little: true, until: 0x00030000, values, total: Infinity, group: 2 }).at;
   }
   let syntax = asText(values.get(TAG.syntax));
   if (!syntax) {
@@ -55,7 +55,7 @@ export function readElements(bytes, at, syntax, until, total) {
   return { values, little: options.little, ...walk(bytes, at, options) };
 }
 
-function walk(bytes, at, { explicit, little, until, values, total }) {
+function walk(bytes, at, { explicit, little, until, values, total, group }) {
   const view = viewOf(bytes);
   while (at < total) {
     if (at + 12 > bytes.length) {
@@ -63,7 +63,7 @@ function walk(bytes, at, { explicit, little, until, values, total }) {
       throw new TooShort(at + 4096);
     }
     const element = elementAt(view, bytes, at, explicit, little);
-    if (element.tag >= until) break;
+    if (element.tag >= until || (group && element.tag >> 16 !== group)) break;
     if (element.tag === PIXELS) return { at, pixels: { at: element.value, size: element.size } };
     if (element.size === UNDEFINED) {
       at = skipSequence(view, bytes, element.value, explicit, little, total, 0);
