@@ -8,6 +8,7 @@ from schemas.match import StudyMatched, StudyUnmatched
 from schemas.portal import StudyDecided
 from schemas.upload import SubmissionClosed, SubmissionOpened
 from schemas.validate import StudyArrived, StudyUpdated, SubmissionValidated
+from schemas.view import StudyViewed
 from services.portal import admin, api, audience, audit, directory, handlers, requesting_api
 from services.portal.holding import holding
 from services.portal.live import Live
@@ -51,6 +52,9 @@ def build(kit: Kit, settings: PortalSettings) -> Service:
     kit.bus.subscribe(
         StudyDecided, "portal-audit", live.after(partial(audit.decided, kit), lambda e: [e.decision.study_id])
     )
+    opened = partial(handlers.study_viewed, kit)
+    kit.bus.subscribe(StudyViewed, GROUP, live.after(opened, lambda e: [e.study_id]))
+    kit.bus.subscribe(StudyViewed, "portal-audit", partial(audit.viewed, kit))
     held = holding(kit, settings, live)
     kit.bus.subscribe(SubmissionOpened, "portal-tracks", partial(tracks.submission_opened, kit))
     kit.bus.subscribe(SubmissionClosed, "portal-tracks", partial(tracks.submission_closed, kit))

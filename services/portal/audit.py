@@ -7,6 +7,7 @@ from kit.identity import Account, Principal
 from kit.ids import derived_id, random_id
 from kit.service import Kit
 from schemas.portal import StudyDecided
+from schemas.view import StudyViewed
 from services.portal.models import AUDIT, AuditEntry
 
 _REMEMBERED = 5000
@@ -24,6 +25,21 @@ async def decided(kit: Kit, event: StudyDecided) -> None:
         kind="study",
         object_id=decision.study_id,
         detail=f"revision {decision.study_revision}, match {decision.match_revision}, by {decision.by.kind}",
+    )
+    await kit.documents.insert_many(AUDIT, [entry])
+
+
+async def viewed(kit: Kit, event: StudyViewed) -> None:
+    """Who looked at the images, by whichever way: page, viewer, DICOMweb or share link."""
+    entry = AuditEntry(
+        id=derived_id("audit", event.id),
+        time=event.time,
+        account_id=event.account_id,
+        account=event.account,
+        action="viewed",
+        kind="study",
+        object_id=event.study_id,
+        detail=f"link {event.grant_id[:12]}" if event.grant_id else "",
     )
     await kit.documents.insert_many(AUDIT, [entry])
 

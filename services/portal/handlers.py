@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from datetime import datetime
 
+from kit.access import AUDIENCES, keys_for, keys_of
 from kit.destinations import DESTINATIONS
 from kit.errors import TransientError, VersionConflict
-from kit.identity import ACCOUNTS
+from kit.identity import ACCOUNTS, Principal
 from kit.service import Kit
 from schemas.envelope import Event
 from schemas.forward import ForwardFailed, StudyForwarded
@@ -13,7 +14,8 @@ from schemas.match import StudyMatched, StudyUnmatched
 from schemas.portal import StudyDecided
 from schemas.shapes import Match
 from schemas.validate import StudyArrived, StudyUpdated, SubmissionValidated
-from services.portal.models import CASES, Case, Outcome, Settled, Verdict
+from schemas.view import StudyViewed
+from services.portal.models import CASES, Case, Outcome, Settled, Stage, Verdict
 from services.portal.rules.policy import might_approve, policy_decision
 from services.portal.rules.state import (
     refresh,
@@ -22,6 +24,7 @@ from services.portal.rules.state import (
     take_match,
     take_outcome,
     take_settled,
+    take_stage,
     take_study,
     take_verdict,
 )
@@ -76,6 +79,29 @@ async def forward_failed(kit: Kit, event: ForwardFailed) -> None:
         reason=event.reason,
     )
     await _change(kit, event.study_id, event, False, lambda c: take_outcome(c, outcome))
+
+
+async def study_viewed(kit: Kit, event: StudyViewed) -> None:
+    """Marks the study as seen when whom it was sent to or shared with looked, for the first time."""
+    if not await _is_addressed(kit, event):
+        return
+    stage = Stage(key="opened", stage="opened", time=event.time)
+
+    def take(case: Case) -> bool:
+        return case.study is not None and take_stage(case, stage)
+
+    await _change(kit, event.study_id, event, False, take)
+
+
+async def _is_addressed(kit: Kit, event: StudyViewed) -> bool:
+    if event.kind == "share":
+        return True
+    account = await kit.identity.account(event.account_id) if event.kind == "account" else None
+    audience = await kit.documents.get(AUDIENCES, event.study_id)
+    if account is None or audience is None:
+        return False
+    keys = keys_of(Principal(await kit.identity.effective(account)))
+    return not set(keys).isdisjoint(keys_for([*audience.recipients, *audience.shared]))
 
 
 async def _change(kit: Kit, case_id: str, event: Event, policies: bool, take: Callable[[Case], bool]) -> None:

@@ -65,7 +65,12 @@ def build(kit: Kit, settings: ViewSettings) -> Service:
             dicomweb.include_router(router, prefix=prefix)
     return Service(
         "view",
-        routers=[dicomweb, quicklook.routes(kit, indexes), archive.routes(kit, indexes), viewer.routes()],
+        routers=[
+            dicomweb,
+            quicklook.routes(kit, indexes, views),
+            archive.routes(kit, indexes, views),
+            viewer.routes(),
+        ],
         start=[pictures.start, tasks.start],
         stop=[tasks.stop],
     )

@@ -36,6 +36,8 @@ from services.view.rules.directory import (
     record_kind,
     write_directory,
 )
+from services.view.scopes import Scope
+from services.view.viewed import Views
 
 _NAMESPACE = UUID("5b0a2a53-7ac3-4b0d-8f0e-7c9c1c6b0a44")
 _GIB = 1 << 30
@@ -59,7 +61,7 @@ class Member:
     key: str = ""
 
 
-def routes(kit: Kit, indexes: Indexes) -> APIRouter:
+def routes(kit: Kit, indexes: Indexes, views: Views) -> APIRouter:
     router = APIRouter(prefix="/dicomweb/study/{study_id}", tags=["download"])
 
     @router.get("/archive")
@@ -70,6 +72,7 @@ def routes(kit: Kit, indexes: Indexes) -> APIRouter:
         if not may_download(who):
             raise Forbidden("view-only", "These images may be looked at, but not taken along.")
         found = await instances_of(indexes, study)
+        await views.note(Scope(who, "", "study", study.id), study)
         members, root = await asyncio.to_thread(_layout, kit.objects, found)
         if who.kind == "account":
             members += await asyncio.to_thread(_documents, kit.objects, study)

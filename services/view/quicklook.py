@@ -17,11 +17,13 @@ from kit.service import Caller, Kit
 from services.view.library import Indexes, Located
 from services.view.models import STUDIES, ViewStudy
 from services.view.rules.looking import image_of, in_order
+from services.view.scopes import Scope
+from services.view.viewed import Views
 
 _SMALL = 2000
 
 
-def routes(kit: Kit, indexes: Indexes) -> APIRouter:
+def routes(kit: Kit, indexes: Indexes, views: Views) -> APIRouter:
     router = APIRouter(prefix="/dicomweb/study/{study_id}", tags=["quick look"])
 
     @router.get("/quicklook/{series_uid}")
@@ -35,6 +37,7 @@ def routes(kit: Kit, indexes: Indexes) -> APIRouter:
         ]
         if not found:
             raise NotFound("no-series", "There are no such images here.")
+        await views.note(Scope(who, "", "study", study.id), study)
         images = await asyncio.to_thread(_images, kit.objects, found)
         content = orjson.dumps({"images": images})
         headers = {"cache-control": "private, no-cache", "vary": "accept-encoding"}

@@ -146,10 +146,16 @@ class House:
         self.wait(there)
         return found[0]
 
+    def whole(self, family: str) -> dict[str, Any]:
+        """Everything the API tells of that study."""
+        with self.api("chief") as api:
+            found: dict[str, Any] = api.get(f"/api/studies/{self.study(family)['id']}")
+            return found
+
     def decide(self, family: str, **body: Any) -> None:
         study = self.study(family)
         with self.api("chief") as api:
-            full = api.get(f"/api/studies/{study['id']}")
+            full: dict[str, Any] = api.get(f"/api/studies/{study['id']}")
             revisions = {name: full[name] for name in ("study_revision", "match_revision")}
             api.post(f"/api/studies/{study['id']}/decision", {**revisions, **body})
 

@@ -56,7 +56,6 @@ def clerk(house: House, browser: Browser) -> Iterator[Page]:
 
 
 def test_review_and_approve_until_it_is_in_the_pacs(house: House, clerk: Page, pacs: Orthanc):
-    study = house.study("Morgan")
     clerk.goto(house.url)
     clerk.get_by_role("link", name="Morgan, Alexandra").click()
     expect(clerk.locator("#look")).to_have_attribute("data-state", "ready")
@@ -74,7 +73,7 @@ def test_review_and_approve_until_it_is_in_the_pacs(house: House, clerk: Page, p
     expect(clerk.get_by_role("button", name="Approve and forward")).to_be_visible()
     clerk.get_by_role("button", name="Approve and forward").click()
     expect(clerk.locator("#history")).to_contain_text("in the PACS, proven")
-    uid = house.api("chief").get(f"/api/studies/{study['id']}")["study"]["study_instance_uid"]
+    uid = house.whole("Morgan")["study"]["study_instance_uid"]
     assert pacs.count_instances(uid) == 48
     found = pacs.study(uid)
     assert found is not None

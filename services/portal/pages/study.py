@@ -254,7 +254,7 @@ async def _seen(kit: Kit, study_id: str) -> list[tuple[str, Any]]:
     page = await kit.documents.find(AUDIT, {"object_id": study_id}, order="time", descending=True, limit=200)
     latest: dict[str, Any] = {}
     for entry in page.items:
-        if entry.action == "saw":
+        if entry.action in {"saw", "viewed"}:
             latest.setdefault(entry.account, entry.time)
     return list(latest.items())[:_SEEN_SHOWN]
 

@@ -160,6 +160,14 @@ def take_verdict(case: Case, verdict: Verdict) -> None:
     _mark(case, Stage(key=decision.id, stage=stage, time=decision.time, text=text))
 
 
+def take_stage(case: Case, stage: Stage) -> bool:
+    """A stage that happens once: the first time counts. False when the case has it."""
+    if any(known.key == stage.key for known in case.timeline):
+        return False
+    _mark(case, stage)
+    return True
+
+
 def refresh(case: Case) -> None:
     """Derive the state again after anything was taken in."""
     state, case.why = state_of(case)
