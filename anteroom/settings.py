@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from services.view.settings import ViewSettings
 
 from kit.destinations import Destination
 from kit.errors import AnteroomError
@@ -23,6 +22,7 @@ from services.notify.settings import NotifySettings
 from services.portal.settings import PortalSettings
 from services.upload.settings import UploadSettings
 from services.validate.settings import ValidateSettings
+from services.view.settings import ViewSettings
 
 _PREFIX = "ANTEROOM_"
 

@@ -19,7 +19,10 @@ class StudyDecided(Event):
 
 
 class AccountMailRequested(Event):
-    """Somebody is to get a mail about their own account, or with a link for them. Key: the account or link."""
+    """Somebody is to get a mail about their own account, or with a link for them.
+
+    Key: the account or link.
+    """
 
     topic: ClassVar[str] = "account-mail-requested"
     owner: ClassVar[str] = "portal"
@@ -30,6 +33,6 @@ class AccountMailRequested(Event):
     to: Person
     language: str = "en"
     sealed: str = Field(
-        description="path of the link in the mail (or the code), sealed by the site's key: nobody else can read it"
+        description="path of the link in the mail (or the code), sealed by the site's key"
     )
     expires_at: datetime | None = Field(default=None, description="until when the link works")

@@ -22,7 +22,8 @@ pytest_plugins = [
 @pytest.fixture
 async def kit_env(tmp_path: Path) -> AsyncIterator[Kit]:
     """A Kit on a fresh data folder. Subscribe (app.build), then `await kit_env.bus.start()`."""
-    embedded = open_embedded(tmp_path / "data", Site(default_issuer="HOSPITAL", zone="Europe/Vienna", hosts=("here", "test")))
+    site = Site(default_issuer="HOSPITAL", zone="Europe/Vienna", hosts=("here", "test"))
+    embedded = open_embedded(tmp_path / "data", site)
     yield embedded.kit
     await embedded.close()
 

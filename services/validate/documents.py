@@ -107,7 +107,7 @@ async def _records(kit: Kit, submission_id: str) -> list[dict[str, Any]]:
     rows = await kit.documents.project(
         BATCHES, ["files", "place"], {"submission_id": submission_id}, order="place", limit=10_000
     )
-    found = []
+    found: list[dict[str, Any]] = []
     for row in rows:
         for file in row["files"]:
             if file["state"] == FileState.DOCUMENT and file["kind"] != "dicomdir" and len(found) < _MOST:
