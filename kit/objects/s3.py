@@ -13,7 +13,7 @@ from typing import BinaryIO, Self, cast
 from minio import Minio
 from minio.error import MinioException, S3Error
 from minio.sse import SseS3
-from urllib3 import BaseHTTPResponse
+from urllib3 import BaseHTTPResponse, PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError
 
 from kit.errors import NoSpace, NotFound, Unavailable
@@ -37,6 +37,12 @@ class S3Settings:
     region: str = ""
     encrypt: bool = False
     """Ask the server to encrypt what it keeps (SSE-S3)."""
+    ca_file: str = ""
+    """Whom to believe the server's certificate; the system's authorities by default."""
+    pool: int = 32
+    """Connections kept open: as many reads can go on side by side."""
+    timeout_s: float = 30.0
+    """How long the server may be silent."""
 
 
 class S3Objects:
@@ -51,6 +57,12 @@ class S3Objects:
 
     def __setstate__(self, settings: S3Settings) -> None:
         self.__init__(settings)  # type: ignore[misc]
+
+    def ping(self) -> None:
+        """Raises Unavailable when the store does not answer or has no such bucket for us."""
+        with _errors():
+            if not self._client.bucket_exists(self._settings.bucket):
+                raise Unavailable("object store", f"there is no bucket {self._settings.bucket}")
 
     def ensure_bucket(self) -> None:
         """Make the bucket when it is not there (idempotent)."""
@@ -94,16 +106,25 @@ class S3Objects:
         return b"".join(self.stream(key, start, length))
 
     def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
-        size = self._size(key)
-        left = max(0, min(size - start, length if length is not None else size))
-        if left == 0:
+        if length is not None and length <= 0:
+            self._size(key)
             return
         with _errors():
-            answer = self._client.get_object(self._settings.bucket, key, offset=start, length=left)
             try:
+                answer = self._client.get_object(
+                    self._settings.bucket, checked(key), offset=start, length=length or 0
+                )
+            except S3Error as error:
+                if error.code == "InvalidRange":  # it starts at or behind the end
+                    return
+                raise
+            try:
+                left = int(answer.headers["content-length"])
                 if answer.status == 200 and start:
                     # a server that ignores ranges sends everything: skip what was not asked for
                     _skip(answer, start)
+                    left = max(0, left - start)
+                left = left if length is None else min(left, length)
                 while left > 0 and (block := answer.read(min(left, _BLOCK))):
                     left -= len(block)
                     yield block
@@ -146,6 +167,14 @@ class S3Objects:
                 secret_key=chosen.secret_key,
                 secure=chosen.secure,
                 region=chosen.region or None,
+                http_client=PoolManager(
+                    num_pools=4,
+                    maxsize=chosen.pool,
+                    timeout=Timeout(connect=5.0, read=chosen.timeout_s),
+                    retries=Retry(total=3, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
+                    ca_certs=chosen.ca_file or None,
+                    cert_reqs="CERT_REQUIRED",
+                ),
             )
         return self._made
 
@@ -227,7 +256,7 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except S3Error as error:
-        if error.code in ("NoSuchKey", "NoSuchObject", "ResourceNotFound", "NoSuchBucket"):
+        if error.code in ("NoSuchKey", "NoSuchObject", "ResourceNotFound"):
             raise NotFound("no-object", "That content is no longer here.") from error
         if error.code in ("XMinioStorageFull", "QuotaExceeded"):
             raise NoSpace("disk-full", "The storage is full. Please send it again later.") from error

@@ -38,6 +38,14 @@ def test_what_was_put_is_read_back_whole_and_by_range(objects) -> None:
     assert objects.stat("a/b/c.dcm").size == 11
 
 
+def test_what_lies_behind_the_end_is_nothing(objects) -> None:
+    objects.put("k", [b"abc"])
+    objects.put("empty", [])
+    assert objects.read("k", 3, 5) == objects.read("k", 9, 5) == objects.read("k", 1, 0) == b""
+    assert objects.read("empty") == objects.read("empty", 0, 7) == b""
+    assert list(objects.stream("k", 3)) == list(objects.stream("empty")) == []
+
+
 def test_streams_come_in_blocks_of_at_most_a_mebibyte(objects) -> None:
     objects.put("big", [b"x" * 3_500_000])
     blocks = list(objects.stream("big", 10, 3_000_000))
