@@ -172,19 +172,25 @@ _allow(
 _allow(
     SEND,
     """
-    POST /api/send
-    PUT /api/send
     POST /api/submissions
     POST /api/submissions/{submission_id}/close ?
     POST /api/uploads
     PATCH /api/uploads/{upload_id}
     DELETE /api/uploads/{upload_id}
+    """,
+)
+_allow("link sender stranger admin", "GET /submissions")
+_allow(
+    "sender stranger admin",
+    """
+    GET /send
+    GET /api/directory
+    POST /api/send
+    PUT /api/send
     POST /dicomweb/studies
     POST /dicomweb/studies/{study_uid}
     """,
 )
-_allow("link sender stranger admin", "GET /submissions")
-_allow("sender stranger admin", "GET /send\nGET /api/directory")
 _allow(
     SIGNED,
     """
