@@ -6,6 +6,7 @@ last completes the audience.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from pydantic import Field
 
@@ -98,9 +99,7 @@ async def _bring(
         ]
         if audience == before:
             return
-        try:
+        # once more after the save: what came in between did not find this audience yet
+        with suppress(VersionConflict):
             await documents.save(AUDIENCES, audience)
-        except VersionConflict:
-            continue
-        return
     raise TransientError("an audience is being changed by many at once")
