@@ -45,9 +45,56 @@ class HttpSettings(BaseModel):
 class ProcessSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     data: Path = Path("data")
-    workers: int = Field(default=2, ge=1, le=64)
+    workers: int = Field(default=3, ge=1, le=64)
     key_file: Path | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+class KafkaSection(BaseModel):
+    """Where the cluster's events go. Not used by `anteroom up`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    servers: str = "127.0.0.1:9092"
+    prefix: str = ""
+    create_topics: bool = True
+    replicas: int = Field(default=1, ge=1, le=7)
+    partitions: int = Field(default=64, ge=1, le=1024)
+    username: str = ""
+    password: str = Field(default="", repr=False)
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    tls: bool = False
+    ca_file: str = ""
+    certificate_file: str = ""
+    key_file: str = ""
+
+
+class MongoSection(BaseModel):
+    """Where the cluster's documents are. Not used by `anteroom up`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    url: str = Field(default="mongodb://127.0.0.1:27017", repr=False)
+    database: str = "anteroom"
+    pool: int = Field(default=32, ge=1, le=1000)
+    timeout_s: float = Field(default=10.0, gt=0)
+    create_indexes: bool = True
+    """False where a migration job makes them before new versions start."""
+
+
+class S3Section(BaseModel):
+    """Where the cluster's bytes are. Not used by `anteroom up`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    endpoint: str = "127.0.0.1:9000"
+    access_key: str = Field(default="", repr=False)
+    secret_key: str = Field(default="", repr=False)
+    bucket: str = "anteroom"
+    create_bucket: bool = True
+    secure: bool = True
+    region: str = ""
+    encrypt: bool = False
+    ca_file: str = ""
+    pool: int = Field(default=32, ge=1, le=1000)
+    timeout_s: float = Field(default=30.0, gt=0)
 
 
 class Settings(BaseModel):
@@ -64,6 +111,9 @@ class Settings(BaseModel):
     view: ViewSettings = ViewSettings()
     forward: ForwardSettings = ForwardSettings()
     notify: NotifySettings = NotifySettings()
+    kafka: KafkaSection = KafkaSection()
+    mongo: MongoSection = MongoSection()
+    s3: S3Section = S3Section()
     accounts: list[Account] = Field(default_factory=list)
     destinations: list[Destination] = Field(default_factory=list)
 

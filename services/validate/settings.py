@@ -29,7 +29,9 @@ class ValidateSettings(BaseModel):
     max_document_bytes: int = Field(default=4 * GIB, description="a photo, a video, a report")
     batch_bytes: int = Field(default=32 * MIB, description="size of the batches archives are repacked in")
     batch_files: int = 512
-    concurrency: int = Field(default=4, description="batches worked on at once")
+    concurrency: int = Field(
+        default=2, description="batches read at once; keep it below process.workers: others need helpers too"
+    )
     job_s: float = Field(default=300, description="time for a batch, beside that for its size")
     job_bytes_per_s: int = Field(default=2 * MIB, description="slowest speed a batch is worked on with")
     scan_s: float = Field(default=2, description="time for each file beside that, with the antivirus on")

@@ -175,6 +175,12 @@ def _identity(case: Case, study: Study, request: Request) -> tuple[Demographics 
     rows = [c for c in offered if c.patient_key == patient_key]
     if not rows:
         raise Refused("unknown-candidate", "This patient is not among the candidates of the study.")
+    if not fits_attributes(rows[0].patient):
+        raise Refused(
+            "bad-patient",
+            "The hospital's record of this patient holds a sign that images can't carry (a backslash). "
+            "Type the patient by hand.",
+        )
     return rows[0].patient, _order(rows, request.order)
 
 
@@ -223,12 +229,16 @@ def _destinations(request: Request, preferred: Sequence[str], known: Sequence[st
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\]")
 
 
+def fits_attributes(patient: Demographics) -> bool:
+    """Whether each value stays one value in DICOM: a backslash would part it (PS3.5 6.4)."""
+    return not any(_FORBIDDEN.search(text) for text in (patient.patient_id, patient.issuer, patient.name))
+
+
 def check_demographics(patient: Demographics) -> None:
     """A typed identity must fit its DICOM attributes (PS3.5 6.2: LO, PN, DA, CS)."""
-    texts = (patient.patient_id, patient.issuer, patient.name)
     if not patient.patient_id.strip() or not patient.name.strip():
         raise Refused("bad-patient", "A typed patient needs at least an ID and a name.")
-    if any(_FORBIDDEN.search(text) for text in texts):
+    if not fits_attributes(patient):
         raise Refused(
             "bad-patient", "A patient's ID, issuer and name may not hold backslashes or control signs."
         )

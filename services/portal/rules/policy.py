@@ -7,7 +7,7 @@ from kit.identity import Account, proves_itself
 from kit.ids import derived_id
 from schemas.shapes import DecidedBy, Decision
 from services.portal.models import Case
-from services.portal.rules.decide import default_destinations
+from services.portal.rules.decide import default_destinations, fits_attributes
 from services.portal.rules.state import last, outdated, senders
 
 FORWARD_CERTAIN = "forward-certain"
@@ -20,6 +20,8 @@ def might_approve(case: Case) -> bool:
         return False
     certain = match.state == "matched" and match.certainty == "certain" and match.chosen is not None
     if not certain or match.study_revision != study.revision:
+        return False
+    if match.chosen is not None and not fits_attributes(match.chosen.patient):
         return False
     if None in senders(case):
         return False

@@ -6,6 +6,7 @@ from kit.errors import Refused
 from schemas.shapes import DecidedBy, Demographics, Order
 from services.portal.models import Case, Verdict
 from services.portal.rules.decide import Request, StaleView, decide, digest
+from services.portal.rules.policy import might_approve
 from services.portal.rules.state import NEW_IMAGES, State, refresh, seen, take_match, take_study, take_verdict
 from tests.unit.portal.samples import LOCAL, NOW, ORDER, OTHER, case, match, study
 
@@ -127,3 +128,14 @@ def test_declined_may_be_approved_later_and_late_images_may_be_declined():
     assert (made.state, made.why) == (State.REVIEW, NEW_IMAGES)
     assert ask(made, action="decline", study_revision=2, reason="enough") is not None
     assert made.state == State.DECLINED
+
+
+def test_a_record_with_a_sign_that_images_cannot_carry_needs_a_person() -> None:
+    odd = LOCAL.model_copy(update={"patient_id": "A\\B"})
+    found = match()
+    chosen = found.chosen.model_copy(update={"patient": odd})
+    waiting = case()
+    waiting.match = found.model_copy(update={"chosen": chosen, "candidates": (chosen,)})
+    with pytest.raises(Refused, match="backslash"):
+        ask(waiting, target="match")
+    assert not might_approve(waiting)
