@@ -6,6 +6,7 @@ import click
 
 _COMMANDS = {
     "up": ("serve", "Run Anteroom: every service in one process."),
+    "run": ("cluster", "Run one service, or all, on Kafka, MongoDB and S3."),
     "demo": ("serve", "Show the whole way of a study, with neighbours of its own."),
     "send": ("send", "Send files, folders, ZIPs and disc images."),
     "ls": ("studies", "List studies, newest first."),
@@ -19,6 +20,7 @@ _COMMANDS = {
     "replay": ("operations", "Deliver a dead letter again."),
     "doctor": ("doctor", "Check what is reachable and what is missing."),
     "account": ("accounts", "Accounts and their tokens."),
+    "request": ("asking", "Ask somebody without an account for images."),
     "destination": ("destinations", "Where approved studies go."),
 }
 

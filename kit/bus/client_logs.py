@@ -21,7 +21,8 @@ class OncePerMinute(logging.Filter):
 
 
 def calm() -> None:
-    """Put the filter on every logger of aiokafka that there is (idempotent)."""
+    """Warnings and errors only, and the filter on every logger of aiokafka that there is (idempotent)."""
+    logging.getLogger("aiokafka").setLevel(logging.WARNING)
     for name in list(logging.root.manager.loggerDict):
         if name == "aiokafka" or name.startswith("aiokafka."):
             logger = logging.getLogger(name)

@@ -1,0 +1,112 @@
+"""`anteroom run NAME`: one service, or all, in this process, on the cluster adapters.
+
+HTTP answers from the first moment, so that probes see why it is not ready; everything else waits until
+the engines are reached, in whatever order they come. SIGTERM drains: not ready, no new requests, doors
+shut, handlers and tasks finish, offsets are committed.
+"""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+import orjson
+
+from anteroom import operations
+from anteroom.cluster import Cluster, Doors, collections, open_cluster, until_reached
+from anteroom.composition import BUILDERS
+from anteroom.embedded import write_private
+from anteroom.first_start import invite_first, open_accounts
+from anteroom.serving import Server, first_of, listen, loop_factory, stop_on_signals, url_of, uvicorn_config
+from anteroom.settings import Settings
+from kit.errors import TransientError
+from kit.logging import configure
+from kit.service import Kit, Service
+from kit.web import build_app
+
+ALL = "all"
+
+
+def run(settings: Settings, name: str) -> int:
+    """Serve until SIGTERM or SIGINT. Returns the exit status."""
+    configure(settings.process.log_level)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(serve(settings, list(BUILDERS) if name == ALL else [name]))
+    return 0
+
+
+async def serve(settings: Settings, names: Sequence[str], *, stop: asyncio.Event | None = None) -> None:
+    stop = stop or asyncio.Event()
+    stop_on_signals(stop)
+    settings.process.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    cluster = open_cluster(settings, settings.process.data / "spool")
+    doors = Doors(cluster)
+    services = [BUILDERS[name](cluster.kit, settings) for name in names]
+    all_services = [*services, operations.build(cluster.kit), doors.service()]
+    app = build_app(cluster.kit, all_services, lambda: _refresh(cluster.kit))
+    listener = listen(settings.http.host, settings.http.port)
+    server = Server(uvicorn_config(app, settings))
+    serving = asyncio.create_task(server.serve([listener]))
+    url = url_of(settings, listener)
+    write_private(settings.process.data / "server.json", orjson.dumps({"url": url}).decode())
+    sys.stdout.write(f"{', '.join(names)} at {url}\n")
+    sys.stdout.flush()
+    starting = asyncio.create_task(_start(cluster, doors, names, services, url, stop))
+    try:
+        await first_of(asyncio.ensure_future(_either(serving, starting)), stop)
+        doors.starting = "It is stopping."
+        server.should_exit = True
+        await serving
+    finally:
+        await _end(cluster, services, starting)
+
+
+async def _start(
+    cluster: Cluster,
+    doors: Doors,
+    names: Sequence[str],
+    services: Sequence[Service],
+    url: str,
+    stop: asyncio.Event,
+) -> None:
+    """Returns when told to stop; raises what makes going on senseless."""
+
+    def state(text: str) -> None:
+        doors.starting = text
+
+    if not await until_reached("the engines", cluster.connect, stop, state):
+        return
+    if "portal" in names:
+        await open_accounts(cluster.kit, cluster.settings)
+        await invite_first(cluster.kit, cluster.settings, url)
+    for service in services:
+        for start in service.start:
+            await start()
+    if not await until_reached("the bus", cluster.bus.start, stop, state):
+        return
+    doors.starting = None
+    await cluster.documents.keep_relaying(collections(names))
+
+
+async def _either(serving: "asyncio.Task[None]", starting: "asyncio.Task[None]") -> None:
+    await asyncio.wait((serving, starting), return_when=asyncio.FIRST_COMPLETED)
+
+
+async def _end(cluster: Cluster, services: Sequence[Service], starting: "asyncio.Task[None]") -> None:
+    """Doors and tasks first, then the bus, whose handlers use everything else."""
+    failed = starting.exception() if starting.done() and not starting.cancelled() else None
+    starting.cancel()
+    with suppress(asyncio.CancelledError, Exception):
+        await starting
+    for service in services:
+        for end in service.stop:
+            await end()
+    await cluster.close()
+    if failed is not None:
+        raise failed
+
+
+async def _refresh(kit: Kit) -> None:
+    """Metrics are scraped also while an engine is away."""
+    with suppress(TransientError):
+        await operations.refresh_metrics(kit)
