@@ -71,7 +71,7 @@ def routes(kit: Kit, settings: PortalSettings) -> APIRouter:
         rows = []
         for track in page.items:
             cases = await cases_of(kit.documents, track.id)
-            seen = await looked_at(kit.documents, cases, track.sender_id)
+            seen = await looked_at(kit.documents, cases, track)
             rows.append(Sent(track, cases, way_of(track, cases, seen)))
         template = "send/rows.html" if request.headers.get("hx-request") else "send/submissions.html"
         return await render(request, template, who=who, rows=rows, cursor=page.cursor)

@@ -45,7 +45,7 @@ def routes(kit: Kit) -> APIRouter:
 
     async def state_of(track: Track) -> _State:
         cases = await cases_of(kit.documents, track.id)
-        way = way_of(track, cases, await looked_at(kit.documents, cases, track.sender_id))
+        way = way_of(track, cases, await looked_at(kit.documents, cases, track))
         facts = [way, track.version, [(case.id, case.version) for case in cases]]
         return _State(track, cases, way, sha256(repr(facts).encode()).hexdigest()[:16])
 

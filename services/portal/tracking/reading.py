@@ -45,12 +45,17 @@ async def cases_of(documents: Documents, submission_id: str) -> list[Case]:
     return sorted(cases, key=lambda case: (case.arrived_at is None, case.arrived_at, case.id))
 
 
-async def looked_at(documents: Documents, cases: list[Case], sender_id: str) -> datetime | None:
-    """When somebody at the hospital first opened one of them; None: nobody yet."""
+async def looked_at(documents: Documents, cases: list[Case], track: Track) -> datetime | None:
+    """When somebody it was for first opened one of them; where it was for nobody by name, anybody of the
+    hospital. None: nobody yet."""
+    opened = [entry.time for case in cases for entry in case.timeline if entry.stage == "opened"]
+    if opened or track.recipients:
+        return min(opened, default=None)
     times = []
     for case in cases:
         page = await documents.find(AUDIT, {"object_id": case.id}, order="time", limit=_MOST_LOOKS)
-        times += [
-            entry.time for entry in page.items if entry.action == "saw" and entry.account_id != sender_id
-        ][:1]
+        looks = [
+            entry for entry in page.items if entry.action == "saw" and entry.account_id != track.sender_id
+        ]
+        times += [entry.time for entry in looks[:1]]
     return min(times, default=None)
