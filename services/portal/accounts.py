@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from kit.documents.port import Collection, D
 from kit.errors import NotFound, Refused, VersionConflict
 from kit.identity import ACCOUNTS, GROUPS, Account, Group, Principal, Role
 from kit.ids import derived_id, random_id
@@ -11,7 +12,7 @@ from services.portal.handlers import destination_names
 from services.portal.people.sessions import end_all
 from services.portal.rules.accounts import check_account, check_admin_left, check_group
 
-_MOST = 1000
+_PAGE = 1000
 _RIGHTS = {"roles", "groups", "departments", "disabled"}
 """Fields whose change signs the account out: what it may do now begins with a new session."""
 
@@ -33,11 +34,23 @@ async def account_by(kit: Kit, text: str) -> Account:
 
 
 async def all_accounts(kit: Kit) -> list[Account]:
-    return (await kit.documents.find(ACCOUNTS, order="name", limit=_MOST)).items
+    return await every(kit, ACCOUNTS, "name")
 
 
 async def all_groups(kit: Kit) -> list[Group]:
-    return (await kit.documents.find(GROUPS, order="name", limit=_MOST)).items
+    return await every(kit, GROUPS, "name")
+
+
+async def every(kit: Kit, collection: Collection[D], order: str | None = None) -> list[D]:
+    """All of a collection that people keep, so that it never grows beyond thousands."""
+    found: list[D] = []
+    cursor: str | None = None
+    while True:
+        page = await kit.documents.find(collection, order=order, limit=_PAGE, cursor=cursor)
+        found += page.items
+        cursor = page.cursor
+        if cursor is None:
+            return found
 
 
 async def make_account(kit: Kit, by: Principal, account: Account) -> Account:

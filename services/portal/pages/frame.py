@@ -33,6 +33,8 @@ LANGUAGE_COOKIE = "anteroom_language"
 _FLASH_COOKIE = "anteroom_flash"
 _PROGRAMS = ("/api/", "/dicomweb/", "/stow/", "/static/", "/viewer/", "/files/")
 
+_IN_PATHS = ":/%#?=@[]!$&'()*+,;~"
+
 Tone = Literal["ok", "wait", "stop", "info"]
 
 
@@ -107,6 +109,7 @@ async def render(
 
 def see_other(request: Request, path: str, message: str = "", tone: Tone = "ok") -> Response:
     """Go to another page of ours, which shows the message. `message` is a text of the catalogue."""
+    path = quote(path, safe=_IN_PATHS)
     answer = Response(status_code=303, headers={"location": path})
     if request.headers.get("hx-request"):
         answer = Response(status_code=204, headers={"hx-redirect": path})

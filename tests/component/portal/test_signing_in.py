@@ -46,6 +46,14 @@ async def test_who_signs_in_goes_on_to_where_they_wanted(house: House):
     assert "signed-in" in await house.actions()
 
 
+async def test_a_path_of_any_script_is_followed(house: House):
+    await house.person(ANNA, Role.SEND)
+    browser = house.browser()
+    await browser.get("/login")
+    answer = await browser.post("/login", follow=False, email=ANNA, password=PASSWORD, next="/s/日本?a=b")
+    assert answer.headers["location"] == "/s/%E6%97%A5%E6%9C%AC?a=b"
+
+
 @pytest.mark.parametrize(
     "target",
     [

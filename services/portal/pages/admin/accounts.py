@@ -17,6 +17,7 @@ from services.portal.accounts import (
     all_accounts,
     all_groups,
     change_account,
+    every,
     make_account,
     record,
 )
@@ -52,7 +53,7 @@ def _list_routes(router: APIRouter, kit: Kit, settings: PortalSettings) -> None:
     async def accounts(
         request: Request, q: str = "", kind: str = "", who: Principal = Administrator
     ) -> Response:
-        logins = {login.account_id: login for login in (await kit.documents.find(LOGINS, limit=1000)).items}
+        logins = {login.account_id: login for login in await every(kit, LOGINS)}
         wanted = q.strip().casefold()
         rows = []
         for account in await all_accounts(kit):
@@ -134,8 +135,9 @@ def _edit_routes(router: APIRouter, kit: Kit) -> None:
                 if not changed.email:
                     raise Refused("no-address", "An email address is needed: it is what one signs in with.")
                 await check_address(kit, before.id, changed.email)
-                await move_login(kit, before.id, changed.email)
             await change_account(kit, who, before, changed)
+            if changed.email:
+                await move_login(kit, before.id, changed.email)
         except Refused as error:
             return await _page(kit, request, who, changed, error=error)
         return see_other(request, f"/admin/accounts/{before.id}", "Saved.")
