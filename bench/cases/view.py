@@ -33,7 +33,7 @@ def run() -> Iterator[Result]:
             sides = (_Side.ours(ours), _Side.peer(peer))
             for series in (many, few):
                 until_viewable(ours, series)
-                _store(peer, series)
+                store(peer, series)
             shutil.rmtree(root / "many")
             places = [side.series(many) for side in sides], [side.series(few) for side in sides]
             for side, place in zip(sides, places[1], strict=True):
@@ -113,7 +113,7 @@ class _Side:
         return body
 
 
-def _store(pacs: Orthanc, series: Series) -> None:
+def store(pacs: Orthanc, series: Series) -> None:
     connection = http.client.HTTPConnection(pacs.host, pacs.http_port)
     for path in series.files:
         connection.request("POST", "/instances", body=path.read_bytes())

@@ -15,7 +15,8 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, RedirectResponse
 
-from kit.service import visitor
+from kit.errors import Unauthorized
+from kit.service import principal
 from services.view.rules.ranges import unchanged
 
 OHIF = Path(__file__).parent / "ohif"
@@ -62,7 +63,7 @@ def routes() -> APIRouter:
             return answer(request.headers, asset)
         if "." in path.rpartition("/")[2] and not path.startswith("viewer"):
             return Response("There is nothing at this address.", 404, media_type="text/plain")
-        if await visitor(request) is None:
+        if not await _known(request):
             here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(f"/login?next={quote(here, safe='')}", status_code=303)
         page = assets.get("index.html")
@@ -71,6 +72,14 @@ def routes() -> APIRouter:
         return answer(request.headers, page)
 
     return router
+
+
+async def _known(request: Request) -> bool:
+    try:
+        await principal(request)
+    except Unauthorized:
+        return False
+    return True
 
 
 def found_assets(*folders: Path) -> dict[str, Asset]:
