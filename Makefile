@@ -5,6 +5,9 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 DATA ?= data
 
+# compiled modules are kept: a start takes half the time
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install viewer up demo test check bench schemas engines engines-down clean
 
@@ -13,10 +16,10 @@ help:            ## what there is
 
 install: $(STAMP)  ## a virtual environment with everything pinned (idempotent)
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Anteroom needs Python 3.11 or later (PYTHON=... chooses one)"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[cluster,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cluster,dev]'
 	@touch $(STAMP)
 
 viewer: install  ## the OHIF viewer, fetched through npm and made small (idempotent)
@@ -40,6 +43,9 @@ check: install   ## format, lint, types, architecture, contracts
 
 bench: install   ## side by side with the peers; ONLY=name for one
 	$(BIN)/python -m bench $(ONLY)
+
+screenshots: install  ## every page into docs/images, wide and on a phone
+	$(BIN)/python -m scripts.screenshots $(ONLY)
 
 schemas: install ## rewrite the generated contracts
 	$(BIN)/python -m schemas.generate
