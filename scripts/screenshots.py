@@ -12,6 +12,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
+from services.portal.pages.frame import LANGUAGE_COOKIE
 from tests.e2e.browsing import as_person, chromium
 from tests.e2e.staging import House, furnish
 
@@ -38,6 +39,7 @@ SHOTS = (
     Shot("inbox-german", "kowalski", "/", language="de-AT"),
     Shot("study", "kowalski", "/studies/{Morgan}"),
     Shot("study-dark", "kowalski", "/studies/{Morgan}", "dark"),
+    Shot("study-german", "kowalski", "/studies/{Morgan}", language="de-AT"),
     Shot("study-physician", "okafor", "/studies/{Ødegård}"),
     Shot("study-sender", "northside", "/studies/{Tanaka}"),
     Shot("share", "kowalski", "/studies/{Morgan}/share"),
@@ -83,6 +85,9 @@ def _take(browser: Browser, house: House, shot: Shot, places: dict[str, str]) ->
             locale=shot.language,
             timezone_id="Europe/Vienna",
         )
+        if shot.language.startswith("de"):
+            chosen = {"name": LANGUAGE_COOKIE, "value": "de", "url": house.url}
+            context.add_cookies([chosen])  # type: ignore[list-item]
         page = context.new_page()
         page.goto(house.url + shot.path.format(**places))
         _settled(page)

@@ -17,6 +17,8 @@ from services.portal.rules.worklist import AGES, TABS, WAITING, age_bounds, tab_
 PAGE = 50
 COUNTED = 1000
 _PAGES_SEARCHED = 20
+_SHORT = 3
+"""Words shorter than this begin too much: the newest studies are looked through instead."""
 _RECIPIENTS = 5000
 
 Condition = Scalar | HasPrefix | In | Range
@@ -81,15 +83,15 @@ class Rows:
 
 
 async def rows(kit: Kit, who: Principal, asked: Filter, overdue: timedelta, cursor: str | None) -> Rows:
-    """A page, newest first. It may be short when words sift much; its cursor goes on."""
+    """A page, newest first. Where words sift, it may be short, or up to a page longer; its cursor goes on."""
     where = await _where(kit, who, asked, overdue)
     texts = words(asked.q)
-    if texts:
+    if texts and max(map(len, texts)) >= _SHORT:
         where["tokens"] = HasPrefix(max(texts, key=len))
     kept: list[Case] = []
     for _ in range(_PAGES_SEARCHED):
         page = await kit.documents.find(
-            CASES, where, order="arrived_at", descending=True, limit=PAGE - len(kept), cursor=cursor
+            CASES, where, order="arrived_at", descending=True, limit=PAGE, cursor=cursor
         )
         kept += [case for case in page.items if case.study is not None and found(texts, case.tokens)]
         cursor = page.cursor

@@ -250,8 +250,8 @@ def slices(folder: Path, count: int = 20, **about: str) -> list[Path]:
     return files
 
 
-def furnish(house: House, folder: Path) -> None:
-    """Five studies from outside in different states, and the patients the hospital knows."""
+def furnish(house: House, folder: Path) -> str:
+    """Four studies from outside, and the patients the hospital knows. Returns a submission of northside."""
     hospital = {"issuer": "HOSPITAL"}
     order = Order(
         accession_number="A2611-0931",
@@ -297,7 +297,7 @@ def furnish(house: House, folder: Path) -> None:
         ),
         recipients=[{"name": "Dr. Per Lindqvist", "account_id": "lindqvist"}],
     )  # fmt: skip
-    house.send(
+    submission = house.send(
         "northside",
         phantom(
             folder / "mo", 24, 2, PatientName="Morgan^Alexandra", PatientID="88-1203",
@@ -315,6 +315,7 @@ def furnish(house: House, folder: Path) -> None:
         ),
         recipients=radiology,
     )  # fmt: skip
+    return submission
 
 
 def get(house: House, name: str, path: str) -> httpx.Response:

@@ -13,7 +13,7 @@ from kit.errors import Forbidden, Refused
 from kit.identity import Principal, Role
 from kit.ids import random_id
 from kit.service import Caller, Kit
-from schemas.shapes import Candidate, Demographics, Order, Study
+from schemas.shapes import Candidate, Demographics, Order, SeriesSummary, Study
 from services.portal.audit import Views
 from services.portal.decisions import visible_case
 from services.portal.handlers import destination_names
@@ -170,6 +170,7 @@ async def _values(
         "who": who,
         "case": case,
         "study": study,
+        "series": sorted(study.series, key=_by_number),
         "shown": shown,
         "inside": inside,
         "staff": sees_all(who),
@@ -192,6 +193,10 @@ async def _values(
         "share_days": settings.share_days,
         "undo_seconds": settings.undo_seconds,
     }
+
+
+def _by_number(series: SeriesSummary) -> tuple[int, str]:
+    return int(series.number) if series.number.isdecimal() else 1_000_000, series.series_instance_uid
 
 
 def _people(case: Case, study: Study) -> list[dict[str, Any]]:

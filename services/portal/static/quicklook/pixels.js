@@ -43,15 +43,26 @@ export async function rawFrame(address, image, signal) {
   if (image.samples === 3) return { kind: "colour", pixels: new Uint8Array(bytes, 0, needed), size: needed };
   const pixels = image.bits === 8 ? new Uint8Array(bytes, 0, needed) : new Uint16Array(bytes, 0, needed / 2);
   const frame = { kind: "grey", pixels, size: needed };
-  const shift = image.bits - image.stored, mask = image.stored >= 16 ? 0xffff : (1 << image.stored) - 1, sign = 1 << (image.stored - 1);
-  let least = Infinity, most = -Infinity;
-  for (let i = 0; i < pixels.length; i += 1) {
-    let value = pixels[i] & mask;
-    if (image.signed && value & sign) value -= mask + 1;
-    if (value < least) least = value;
-    if (value > most) most = value;
+  const mask = image.stored >= 16 ? 0xffff : (1 << image.stored) - 1, sign = 1 << (image.stored - 1);
+  return Object.assign(frame, { mask, sign }, spread(image, pixels, mask, sign));
+}
+
+// The range of the values, and the part of it that all but a few pixels lie in.
+function spread(image, pixels, mask, sign) {
+  const counts = new Uint32Array(mask + 1);
+  for (let i = 0; i < pixels.length; i += 1) counts[pixels[i] & mask] += 1;
+  const first = image.signed ? sign : 0, few = pixels.length / 200;
+  const found = { least: null, most: null, low: null, high: null };
+  for (let i = 0, seen = 0; i <= mask; i += 1) {
+    const stored = (first + i) & mask, value = image.signed && stored & sign ? stored - mask - 1 : stored;
+    if (!counts[stored]) continue;
+    seen += counts[stored];
+    found.least ??= value;
+    if (seen > few) found.low ??= value;
+    if (seen >= pixels.length - few) found.high ??= value;
+    found.most = value;
   }
-  return Object.assign(frame, { least, most, mask, sign, shift });
+  return found;
 }
 
 // A picture the server rendered, window applied there.
@@ -62,16 +73,20 @@ export async function renderedFrame(address, signal) {
   return { kind: "picture", picture, size: picture.width * picture.height * 4 };
 }
 
-// The window an image asks for, else the range of its values.
+// The window an image asks for, else what nearly all of its values lie in.
 export function windowOf(image, frame) {
   if (image.width > 0 && image.center !== null) return { center: image.center, width: image.width };
-  return fullRange(image, frame);
+  return frame.kind === "grey" ? range(image, frame.low, frame.high) : fullRange(image, frame);
+}
+
+function range(image, low, high) {
+  const from = low * image.slope + image.intercept, to = high * image.slope + image.intercept;
+  return { center: (from + to) / 2, width: Math.max(1, Math.abs(to - from)) };
 }
 
 export function fullRange(image, frame) {
   if (frame.kind !== "grey") return { center: 128, width: 256 };
-  const low = frame.least * image.slope + image.intercept, high = frame.most * image.slope + image.intercept;
-  return { center: (low + high) / 2, width: Math.max(1, Math.abs(high - low)) };
+  return range(image, frame.least, frame.most);
 }
 
 const tables = { key: "", table: null };
