@@ -5,22 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from tests.e2e.browsing import as_person, axe_source, chromium, violations
 from tests.e2e.discs import MORGAN, OTHER, Patient, write_disc, write_images
 from tests.e2e.staging import House
 from tests.neighbours.line import Line
-from tests.neighbours.process import binary
 
-_FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 PATIENCE_MS = 120_000
 LARGE = Patient("Large^Linda", "L-1", "19550505", "F", "CT runoff", "20261101", 90, 512)
 MANY = Patient("Many^Max", "M-1", "19480101", "M", "MR many", "20261103", 3000, 8)
@@ -36,19 +27,15 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    path = binary("chromium", "chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(_FLAGS))
-        yield browser
-        browser.close()
+def browser() -> Iterator[Browser]:
+    with chromium() as made:
+        yield made
 
 
 @pytest.fixture
-def context(house: House, chromium: Browser) -> Iterator[BrowserContext]:
-    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+def context(house: House, browser: Browser) -> Iterator[BrowserContext]:
+    context = as_person(browser, house, "northside")
     context.set_default_timeout(PATIENCE_MS)
-    context.add_cookies([house.cookie("northside")])
     yield context
     context.close()
 
@@ -234,11 +221,11 @@ def test_a_zip_is_opened_in_the_browser(house: House, page: Page, tmp_path: Path
     assert (result["stored"] + result["duplicate"], result["refused"]) == (6, 0)
 
 
-def test_a_guest_sends_by_a_link_with_a_pin(house: House, chromium: Browser, tmp_path: Path) -> None:
+def test_a_guest_sends_by_a_link_with_a_pin(house: House, browser: Browser, tmp_path: Path) -> None:
     write_images(tmp_path / "CD", OTHER)
     with house.api("okafor") as api:
         made = api.post("/api/upload-links", {"label": "Dr. Petrov", "patient": "Ødegård, Sigrid"})
-    context = chromium.new_context()
+    context = browser.new_context()
     page = context.new_page()
     page.goto(made["url"])
     assert "degård" not in page.content()
@@ -264,3 +251,54 @@ def test_a_guest_sends_by_a_link_with_a_pin(house: House, chromium: Browser, tmp
     assert response is not None
     assert "/login" in page.url, "a withdrawn link ends the session opened by it"
     context.close()
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
+def test_axe_finds_nothing_on_the_way(
+    house: House, browser: Browser, tmp_path: Path, scheme: str, width: int
+) -> None:
+    source, found = axe_source(), []
+
+    def look(page: Page) -> None:
+        page.wait_for_timeout(400)
+        found.extend(f"{page.url}: {line}" for line in violations(page, source))
+        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            found.append(f"{page.url} is wider than {width} px")
+
+    options = {"color_scheme": scheme, "viewport": {"width": width, "height": 900}}
+    context = as_person(browser, house, "northside", **options)
+    page = context.new_page()
+    page.goto(f"{house.url}/send")
+    page.fill("input[name=patient]", "Somebody Else")
+    choose(page, write_disc(tmp_path / "CD", [MORGAN, OTHER]))
+    page.click(".left-out summary")
+    page.fill("#to", "o")
+    page.get_by_role("option").first.wait_for()
+    look(page)
+    page.get_by_role("option").first.click()
+    page.locator("#send .study input").nth(1).uncheck()
+    page.check(".checks input")
+    page.click(SEND)
+    tracked(page)
+    expect(page.locator("#outcome")).to_contain_text("files in all", timeout=PATIENCE_MS)
+    look(page)
+    for path in (f"{page.url}/receipt", f"{house.url}/submissions"):
+        page.goto(path)
+        look(page)
+    context.close()
+
+    context = as_person(browser, house, "okafor", **options)
+    page = context.new_page()
+    page.goto(f"{house.url}/requests")
+    page.fill("input[name=label]", "Dr. Petrov")
+    page.click("aside button.go")
+    look(page)
+    link = page.inner_text("#made-link")
+    context.close()
+
+    context = as_person(browser, house, "", **options)
+    page = context.new_page()
+    page.goto(link)
+    look(page)
+    context.close()
+    assert found == []
