@@ -130,7 +130,13 @@ def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -
         lines = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
         raise SettingsError("These settings can't be used: " + "; ".join(lines)) from error
     _check_exposure(settings.http)
-    return settings
+    return settings.model_copy(update={"site": _named(settings)})
+
+
+def _named(settings: Settings) -> Site:
+    """The address that is listened on is a name of the server too."""
+    site = settings.site
+    return site.model_copy(update={"hosts": (*site.hosts, settings.http.host)})
 
 
 def _merge(content: dict[str, Any], over: Mapping[str, Any]) -> None:
