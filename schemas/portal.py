@@ -32,7 +32,5 @@ class AccountMailRequested(Event):
     account_id: str = ""
     to: Person
     language: str = "en"
-    sealed: str = Field(
-        description="path of the link in the mail (or the code), sealed by the site's key"
-    )
+    sealed: str = Field(description="path of the link in the mail (or the code), sealed by the site's key")
     expires_at: datetime | None = Field(default=None, description="until when the link works")
