@@ -239,6 +239,11 @@ def test_a_guest_sends_by_a_link_with_a_pin(house: House, browser: Browser, tmp_
     page.click(SEND)
     submission = tracked(page)
     expect(page.locator("#state")).to_contain_text("Your images are being reviewed", timeout=PATIENCE_MS)
+    page.click("#state a.btn")
+    expect(page.locator("h1")).to_contain_text("CT head")
+    study = page.url.rsplit("/", 1)[1]
+    page.goto(f"{house.url}/s/{study}")
+    assert page.url.endswith(f"/studies/{study}"), "notices about a study lead to it"
     page.goto(made["url"])
     assert page.url.endswith(f"/s/{submission}"), "what was sent can be followed by the same link"
     assert page.goto(f"{house.url}/submissions").status in {200, 403}
