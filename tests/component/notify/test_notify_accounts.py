@@ -34,7 +34,7 @@ def asked(
     )
 
 
-@pytest.mark.parametrize("kind", ["invite", "reset", "password-changed", "second-factor-off"])
+@pytest.mark.parametrize("kind", ["invite", "reset", "password-changed", "second-factor-off", "upload-link"])
 async def test_a_mail_about_an_account_brings_its_link(
     kit_env: Kit, mail_server: MailServer, kind: str
 ) -> None:

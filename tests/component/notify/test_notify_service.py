@@ -12,7 +12,7 @@ import uvicorn
 
 from kit.clock import utc_now
 from kit.documents.port import Doc
-from kit.identity import TOKENS, Token, token_id
+from kit.identity import ACCOUNTS, TOKENS, Account, Token, token_id
 from kit.service import Kit, Service
 from kit.web import build_app
 from schemas.envelope import Event
@@ -162,6 +162,26 @@ async def test_the_sender_and_the_recipients_hear_of_problems(
     }
     assert sorted(r.recipients[0] for r in mail_server.received) == ["clinic@example.org", "who@example.org"]
     assert all("BBBBBBBB" in r.message["subject"] for r in mail_server.received)
+
+
+async def test_a_recipient_named_by_account_is_reached_as_the_account_says(
+    bench: Bench, kit_env: Kit, mail_server: MailServer, validated: Callable[..., SubmissionValidated]
+) -> None:
+    await bench.account()
+    here = Account(id="okafor", name="Dr. Okafor", email="ines@hospital.example", language="de")
+    gone = Account(id="gone", name="Dr. Gone", email="gone@hospital.example", disabled=True)
+    for account in (here, gone):
+        await kit_env.documents.save(ACCOUNTS, account)
+    people = (Person(name="Dr. Okafor", account_id="okafor"), Person(name="Dr. Gone", account_id="gone"))
+    async with running(kit_env, settings(mail_server)):
+        await kit_env.bus.publish(
+            [opened(SUBMISSION, *people), validated(SUBMISSION, sent=3, stored=2, refused=1)]
+        )
+        notices = await quiet(kit_env, 2)
+    assert {(n.recipient, n.language) for n in notices} == {
+        ("clinic@example.org", "en"),
+        ("ines@hospital.example", "de"),
+    }
 
 
 async def test_other_problems_are_told_anew_the_same_are_not(
