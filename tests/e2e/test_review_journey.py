@@ -135,6 +135,26 @@ def test_a_study_is_taken_along_as_a_disc(house: House, clerk: Page, tmp_path: P
         assert file.SOPInstanceUID == record.ReferencedSOPInstanceUIDInFile
 
 
+def test_documents_lie_beside_and_can_do_nothing(house: House, browser: Browser, clerk: Page, tmp_path: Path):
+    files = slices(tmp_path / "images", 1, PatientName="Paper^Paula", PatientID="PP")
+    (tmp_path / "report.pdf").write_bytes(b"%PDF-1.4\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n")
+    submission = house.send("northside", [*files, tmp_path / "report.pdf"])
+    clerk.goto(f"{house.url}/studies/{house.study('Paper')['id']}")
+    shown = clerk.locator("#documents")
+    expect(shown).to_contain_text("report.pdf")
+    address = shown.get_by_role("link", name="Download").get_attribute("href")
+    assert address is not None
+    for query, way in (("", "attachment"), ("?show=yes", "inline")):
+        answer = clerk.request.get(house.url + address + query)
+        assert answer.headers["content-disposition"].startswith(way)
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "script-src" not in answer.headers["content-security-policy"]
+    other = as_person(browser, house, "seeklinik")
+    assert other.request.get(house.url + address).status == 404
+    assert other.request.get(f"{house.url}/api/submissions/{submission}/documents").status == 404
+    other.close()
+
+
 def test_a_link_with_a_pin(house: House, browser: Browser, clerk: Page):
     study = house.study("Novak")
     clerk.goto(f"{house.url}/studies/{study['id']}/share")

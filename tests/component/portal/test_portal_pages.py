@@ -19,6 +19,7 @@ from schemas.match import StudyMatched, StudyUnmatched
 from schemas.shapes import Demographics, Finding, Person, Study
 from schemas.upload import SubmissionOpened
 from schemas.validate import StudyArrived, StudyUpdated
+from schemas.view import StudyViewed
 from services.portal.app import build
 from services.portal.models import AUDIT, CASES, HELD
 from services.portal.settings import PortalSettings
@@ -398,3 +399,22 @@ async def test_forms_need_their_token(browser: Browser, kit_env: Kit):
         assert (await clerk.post(path, data=APPROVE)).status_code == 403, path
         crossed = await clerk.post(path, data=APPROVE, headers={"sec-fetch-site": "cross-site"})
         assert crossed.status_code == 403, path
+
+
+async def test_what_was_opened_is_marked_when_it_reached_whom_it_is_for(browser: Browser, kit_env: Kit):
+    clerk = await browser("clerk", Role.APPROVE)
+    await browser("doctor", Role.VIEW)
+    await arrive(kit_env, study(), recipients=(Person(name="Dr. O", account_id="doctor"),))
+
+    async def look(name: str) -> str:
+        event = StudyViewed.first(
+            time=NOW, key="s1", correlation_id=name, step=name, study_id="s1", account_id=name, account=name
+        )
+        await kit_env.bus.publish([event])
+        await settle(kit_env)
+        return (await clerk.get("/studies/s1")).text
+
+    assert "opened by the recipient" not in await look("clerk")
+    page = await look("doctor")
+    assert "opened by the recipient" in page
+    assert "Seen by 2 people" in page or "Seen by 3 people" in page

@@ -1,6 +1,7 @@
 // The inbox: rows that follow what happens, choosing several, and the keyboard.
 
 import { toast } from "../app.js";
+import { follow } from "../live.js";
 import { showTimes } from "../when.js";
 
 const filter = document.getElementById("filter"), bulk = document.getElementById("bulk"), news = document.getElementById("news");
@@ -62,6 +63,7 @@ function refreshList() {
 
 function changed(id) {
   refreshCounts();
+  if (!id && rows().length) { for (const row of rows().slice(0, 20)) refreshRow(row.dataset.study); return; }
   if (document.getElementById(`row-${id}`)) {
     if (!waiting.has(id)) { waiting.add(id); setTimeout(() => { waiting.delete(id); refreshRow(id); }, 300); }
     return;
@@ -73,9 +75,9 @@ function changed(id) {
 }
 
 news.addEventListener("click", refreshList);
-const stream = new EventSource("/live");
-stream.addEventListener("changed", (event) => changed(event.data));
-addEventListener("pagehide", () => stream.close());
+follow("/live", changed);
+
+document.getElementById("keep")?.addEventListener("submit", (event) => { event.target.elements.query.value = location.search.slice(1); });
 
 // Choosing several -----------------------------------------------------------------------------
 function showChosen() {
@@ -94,6 +96,7 @@ document.addEventListener("change", (event) => {
 document.getElementById("none")?.addEventListener("click", () => { for (const box of boxes()) box.checked = false; showChosen(); });
 document.addEventListener("htmx:afterSwap", (event) => {
   showChosen();
+  if (event.detail.target.id === "list") refreshCounts();
   if (event.detail.target.id === "results-body") { document.getElementById("results").showModal(); for (const box of boxes()) box.checked = false; showChosen(); }
 });
 

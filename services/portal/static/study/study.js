@@ -1,5 +1,6 @@
 // The page of a study: what the decision will say, searching patients, documents, and staying current.
 
+import { follow } from "../live.js";
 import { showTimes } from "../when.js";
 
 const part = (id) => document.getElementById(id);
@@ -117,9 +118,7 @@ async function refresh() {
   count();
 }
 let due = 0;
-const stream = new EventSource(`/live?study=${here}`);
-stream.addEventListener("changed", () => { clearTimeout(due); due = setTimeout(refresh, 300); });
-addEventListener("pagehide", () => stream.close());
+follow(`/live?study=${here}`, () => { clearTimeout(due); due = setTimeout(refresh, 300); });
 document.addEventListener("htmx:oobAfterSwap", () => { say(); count(); });
 say();
 count();

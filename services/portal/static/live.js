@@ -1,0 +1,23 @@
+// News of studies that change, while somebody looks: a browser keeps only a few streams open to one
+// server, so pages in the background let go of theirs and catch up when they come back.
+
+export function follow(address, changed) {
+  let stream = null;
+  function open() {
+    if (stream || document.hidden) return;
+    stream = new EventSource(address);
+    stream.addEventListener("changed", (event) => changed(event.data));
+  }
+  function close() {
+    stream?.close();
+    stream = null;
+  }
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) return close();
+    open();
+    changed("");
+  });
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", open);
+  open();
+}
