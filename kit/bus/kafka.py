@@ -40,6 +40,7 @@ _client_log = logging.getLogger(f"{__name__}.client")
 _client_log.setLevel(logging.ERROR)
 
 _PUBLISH_S = 15.0
+_STOP_S = 20.0
 _UNREADABLE_S = 5.0
 _AGAIN_S = 1.0
 _POSITION = "position"
@@ -69,6 +70,7 @@ class KafkaBus:
         self._producer: KafkaBroker | None = None
         self._consumers: KafkaBroker | None = None
         self._connecting = asyncio.Lock()
+        self._ending: set[asyncio.Task[None]] = set()
         self._away_until = 0.0
         self._last_position = 0
         self._stopping = False
@@ -103,11 +105,15 @@ class KafkaBus:
     async def stop(self) -> None:
         self._stopping = True
         await asyncio.gather(*(lanes.close(self._grace) for lanes in self._lanes.values()))
-        for broker in (self._consumers, self._producer):
-            if broker is not None:
-                await broker.stop()
+        ending = [_end(broker) for broker in (self._consumers, self._producer) if broker is not None]
         self._consumers = self._producer = None
-        await self._log.close()
+        _, late = await asyncio.wait(
+            {*map(asyncio.ensure_future, ending), *self._ending, asyncio.ensure_future(self._log.close())},
+            timeout=_STOP_S,
+        )
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
     async def trouble(self) -> str | None:
         """What keeps events from flowing through this process; None when they do."""
@@ -216,7 +222,7 @@ class KafkaBus:
             parser=parse,
             decoder=_whole,
             session_timeout_ms=20_000,
-            heartbeat_interval_ms=4_000,
+            heartbeat_interval_ms=2_000,
             rebalance_timeout_ms=30_000,
         )
         subscriber(take)
@@ -304,7 +310,7 @@ class KafkaBus:
                 if isinstance(outcome, BaseException):
                     raise outcome
         except _TROUBLE as error:
-            await self._drop(broker)
+            self._drop(broker)
             raise Unavailable("Kafka", type(error).__name__) from error
 
     async def _connected(self) -> KafkaBroker:
@@ -328,14 +334,13 @@ class KafkaBus:
                 self._producer = broker
             return self._producer
 
-    async def _drop(self, broker: KafkaBroker) -> None:
+    def _drop(self, broker: KafkaBroker) -> None:
         """A producer that failed may never work again: the next event gets a new one."""
         if self._producer is broker:
             self._producer = None
-            try:
-                await asyncio.wait_for(broker.stop(), _AGAIN_S)
-            except _TROUBLE:
-                _log.debug("the producer did not end in order")
+            ending = asyncio.create_task(_end(broker))
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
 
     def _broker(self, *, consumer_only: bool = False) -> KafkaBroker:
         return KafkaBroker(
@@ -360,6 +365,14 @@ class KafkaBus:
         now = int(self._clock().timestamp() * 1_000_000)
         self._last_position = max(self._last_position + 1, now)
         return self._last_position
+
+
+async def _end(broker: KafkaBroker) -> None:
+    """Close its connections. Without Kafka this takes until what it still holds has expired."""
+    try:
+        await broker.stop()
+    except _TROUBLE as error:
+        _log.info("a connection to Kafka did not end in order: %s", type(error).__name__)
 
 
 async def _whole(message: KafkaMessage) -> KafkaMessage:

@@ -20,6 +20,8 @@ _HIGH = 200
 """Records waiting at which a partition is paused; it goes on at half."""
 
 _COMMIT_EVERY = 0.2
+_COMMIT_S = 5.0
+"""Without Kafka the client would try for ever."""
 _AGAIN_S = 5.0
 _REVOKE_GRACE = 10.0
 """Below the group's rebalance timeout, within which a revoked partition must be given back."""
@@ -165,8 +167,9 @@ class Lanes(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         offsets = {partition: lane.done for partition, lane in ahead.items()}
         try:
-            await self._consumer.commit(offsets)
-        except (KafkaError, IllegalStateError) as error:
+            async with asyncio.timeout(_COMMIT_S):
+                await self._consumer.commit(offsets)
+        except (KafkaError, IllegalStateError, TimeoutError) as error:
             _log.warning("%s could not write down how far it is: %s", self._group, type(error).__name__)
             return
         for partition, lane in ahead.items():

@@ -142,6 +142,7 @@ async def test_without_kafka_publishing_and_starting_say_so(tmp_path) -> None:
     await bus.stop()
 
 
+@pytest.mark.slow
 async def test_a_restart_of_kafka_loses_nothing(tmp_path) -> None:
     engine("kafka")
     (tmp_path / "kafka").mkdir()
@@ -191,3 +192,8 @@ async def _restart_while_sending(bus: KafkaBus, root: Path) -> None:
         while len(set(got)) < count:
             await asyncio.sleep(0.1)
     assert {str(n) for n in range(count)} <= set(got)
+    await asyncio.to_thread(stop, root, "kafka")
+    with pytest.raises(Unavailable):
+        await bus.publish([sent(count)])
+    async with asyncio.timeout(45):
+        await bus.stop()
