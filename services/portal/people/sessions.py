@@ -89,7 +89,7 @@ def address_of(request: Request) -> str:
 
 
 def agent_of(text: str) -> str:
-    """A browser in words: Firefox on Windows. Pure."""
+    """A browser in words: Firefox, Windows. Pure."""
     browser = next((name for sign, name in _BROWSERS if sign in text), "")
     system = next((name for sign, name in _SYSTEMS if sign in text), "")
-    return " on ".join(part for part in (browser, system) if part)
+    return ", ".join(part for part in (browser, system) if part)

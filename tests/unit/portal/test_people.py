@@ -157,8 +157,8 @@ def test_browsers_in_words() -> None:
         "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537 Chrome/140 Safari/537.36 Edg/140.0"
     )
     assert [agent_of(text) for text in (firefox, edge, "curl/8", "")] == [
-        "Firefox on Windows",
-        "Edge on macOS",
+        "Firefox, Windows",
+        "Edge, macOS",
         "",
         "",
     ]
