@@ -109,11 +109,11 @@ class Library:
         now = self._clock()
         known = self._recent.get(study_uid)
         if known is not None and timedelta() <= now - known[0] < _KEPT_FOR:
-            study = _only(await self._allowed(scope, known[1]))
             try:
+                study = _only(await self._allowed(scope, known[1]))
                 return study, (await self.instances(study, series_uid, sop_uid))[0]
             except NotFound:
-                pass
+                self._recent.pop(study_uid, None)
         stored = await self._of_uid(study_uid)
         self._recent[study_uid] = (now, stored)
         while len(self._recent) > _KEPT:
