@@ -1,7 +1,9 @@
 """What only the documents on MongoDB must do: bring saved events to the bus in the end; keep indexes."""
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,8 @@ from kit.clock import utc_now
 from kit.documents.mongo import Mongo, MongoDocuments, MongoSettings
 from kit.errors import Unavailable
 from schemas.envelope import Event
+from scripts.engines.__main__ import ROOT
+from scripts.engines.run import start, stop
 from tests.contract.test_documents import THINGS, Thing, notice
 from tests.neighbours.engines import engine
 
@@ -91,6 +95,30 @@ async def test_every_declared_index_of_every_service_is_made(mongo: Mongo) -> No
         wanted = [(f"body.{name}", "_id") for name in collection.fields]
         wanted += [(*(f"body.{name}" for name in names), "_id") for names in collection.compound]
         assert keys >= {*wanted, ("pending_at",)}
+
+
+async def test_a_restart_of_the_store_keeps_what_was_saved(tmp_path: Path) -> None:
+    engine("mongo")
+    folder = tmp_path / "mongo"
+    folder.mkdir()
+    for part in ("lib", "classes"):
+        (folder / part).symlink_to(ROOT / "mongo" / part)
+    port = await asyncio.to_thread(start, tmp_path, "mongo")
+    opened = Mongo(MongoSettings(url=f"mongodb://127.0.0.1:{port}", timeout_s=2))
+    documents = MongoDocuments(opened.database, Bus().publish, utc_now)
+    try:
+        doc = await documents.save(THINGS, Thing(id="a", size=1), [notice("1")])
+        await asyncio.to_thread(stop, tmp_path, "mongo")
+        with pytest.raises(Unavailable):
+            await documents.save(THINGS, doc)
+        await asyncio.to_thread(start, tmp_path, "mongo")
+        kept = await documents.get(THINGS, "a")
+        assert (kept.version, kept.size) == (1, 1)
+        kept.size = 2
+        assert (await documents.save(THINGS, kept)).version == 2
+    finally:
+        opened.close()
+        await asyncio.to_thread(stop, tmp_path, "mongo")
 
 
 async def test_a_store_that_is_away_says_so_in_time() -> None:
