@@ -86,6 +86,7 @@ def _ohif(browser: Browser, server: Anteroom, path: str, root: str | None) -> tu
     config = urllib.request.urlopen(f"{server.url}/viewer/app-config.js").read().decode()
     if root is not None:
         config = config.replace("const root = ", f"const root = {json.dumps(root)} || ", 1)
+        config = config.replace("thumbnailRendering: 'thumbnail'", "thumbnailRendering: 'wadors'", 1)
 
     def fulfil(route: Route) -> None:
         route.fulfill(body=config, content_type="text/javascript")

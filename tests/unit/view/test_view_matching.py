@@ -88,3 +88,31 @@ def entry(number: str) -> PackEntry:
 def test_instances_are_ordered_by_number() -> None:
     ordered = by_number([SimpleNamespace(entry=entry(number)) for number in ("10", "", "9", "x", "2")])
     assert [one.entry.instance_number for one in ordered] == ["2", "9", "10", "", "x"]
+
+
+def test_sequences_times_and_fuzzy_names() -> None:
+    header = {
+        **STUDY,
+        "00080030": attribute("TM", "101530.25"),
+        "00400275": {"vr": "SQ", "Value": [{"00401001": attribute("SH", "RP7")}]},
+        "00100010": name_attribute("Müller^Jürgen"),
+    }
+    for query, found in (
+        ([("RequestAttributesSequence.RequestedProcedureID", "RP7")], True),
+        ([("00400275.00401001", "RP8")], False),
+        ([("StudyTime", "1015-1016")], True),
+        ([("StudyTime", "10:00-10:14")], False),
+        ([("StudyTime", "101530.25")], True),
+        ([("PatientName", "jurgen muller"), ("fuzzymatching", "true")], True),
+        ([("PatientName", "mull"), ("fuzzymatching", "true")], True),
+        ([("PatientName", "mull"), ("fuzzymatching", "false")], False),
+    ):
+        asked = parse(query, 100)
+        assert matches(header, asked.conditions, fuzzy=asked.fuzzy) is found, query
+
+
+def test_fields_to_return() -> None:
+    asked = parse([("includefield", "00081030,StudyTime,nonsense"), ("includefield", "0008103e")], 10)
+    assert asked.fields == {"00081030", "00080030", "0008103E"}
+    assert not asked.everything
+    assert parse([("includefield", "all")], 10).everything
