@@ -9,7 +9,7 @@ export const NATIVE = new Set([IMPLICIT, "1.2.840.10008.1.2.1", "1.2.840.10008.1
 export const PIXELS = 0x7fe00010, DIRECTORY = "1.2.840.10008.1.3.10";
 
 export const TAG = {
-  syntax: 0x00020010, mediaClass: 0x00020002, charset: 0x00080005, sopClass: 0x00080016, studyDate: 0x00080020,
+  syntax: 0x00020010, mediaClass: 0x00020002, charset: 0x00080005, sopClass: 0x00080016, sopInstance: 0x00080018, studyDate: 0x00080020,
   accession: 0x00080050, modality: 0x00080060, studyText: 0x00081030, seriesText: 0x0008103e, name: 0x00100010,
   patientId: 0x00100020, issuer: 0x00100021, birth: 0x00100030, sex: 0x00100040, study: 0x0020000d, series: 0x0020000e,
   seriesNumber: 0x00200011, instanceNumber: 0x00200013, samples: 0x00280002, photometric: 0x00280004, planar: 0x00280006,

@@ -6,6 +6,7 @@ export function emptyFound() {
 
 export function add(found, source, result) {
   found.files++;
+  source.mark = result.instance || String(source.file?.lastModified ?? "");
   found.bytes += source.size;
   if (result.kind === "directory") found.directories.push({ source, lists: result.lists });
   else if (result.kind === "unreadable") { found.unreadable++; found.rest.push({ source, kind: "unreadable" }); }

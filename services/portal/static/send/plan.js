@@ -47,9 +47,10 @@ export function batches(files, ordinals, { batchBytes, batchFiles, fresh }) {
   return made;
 }
 
-// A name for exactly these files: whoever chooses them again continues.
+// A name for exactly these files: whoever chooses them again continues. Discs of the same maker have the
+// same paths and sizes, so `mark` tells them apart: an image's UID, a document's time.
 export async function manifestName(files) {
-  const lines = files.map((file) => `${file.path}\n${file.size}`).sort().join("\n");
+  const lines = files.map((file) => `${file.path}\n${file.size}\n${file.mark ?? ""}`).sort().join("\n");
   const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(lines));
   return `folder-${[...new Uint8Array(hash)].map((byte) => byte.toString(16).padStart(2, "0")).join("").slice(0, 40)}`;
 }

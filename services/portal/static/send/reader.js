@@ -50,6 +50,7 @@ async function readDicom(source, start) {
       patient: { name: text(TAG.name), id: text(TAG.patientId), issuer: text(TAG.issuer), birth: plain(TAG.birth), sex: plain(TAG.sex) },
       study: { uid: plain(TAG.study), date: plain(TAG.studyDate), text: text(TAG.studyText) },
       series: { uid: plain(TAG.series), number: asNumber(elements.values.get(TAG.seriesNumber)), modality: plain(TAG.modality), text: text(TAG.seriesText) },
+      instance: plain(TAG.sopInstance),
       number: asNumber(elements.values.get(TAG.instanceNumber)) ?? 0,
     };
   } catch (error) {

@@ -10,7 +10,7 @@ export function ofFile(path, file) {
 
 // What two choices of the same folder have in common.
 export function keyOf(source) {
-  return `${source.path}\n${source.size}`;
+  return `${source.path}\n${source.size}\n${source.file.lastModified}`;
 }
 
 async function packedSlice(source) {

@@ -36,6 +36,7 @@ test("the same folder has the same name, whatever the order; another file anothe
   const a = [{ path: "x/1", size: 1 }, { path: "x/2", size: 2 }];
   assert.equal(await manifestName(a), await manifestName(a.toReversed()));
   assert.notEqual(await manifestName(a), await manifestName([a[0], { path: "x/2", size: 3 }]));
+  assert.notEqual(await manifestName([{ ...a[0], mark: "1.2" }]), await manifestName([{ ...a[0], mark: "1.3" }]));
 });
 
 test("pace says nothing before there is something to say", () => {
