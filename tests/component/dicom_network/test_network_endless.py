@@ -97,9 +97,9 @@ async def test_a_worklist_that_repeats_itself_is_read_no_further() -> None:
             writer.write(_answer())
             await writer.drain()
 
-    async with peer(repeat) as port, asyncio.timeout(10):
+    async with peer(repeat) as port, asyncio.timeout(60):
         items = await find_items(
-            Worklist("127.0.0.1", port, "WL", "ANTEROOM", timeout=5), accession_number="1"
+            Worklist("127.0.0.1", port, "WL", "ANTEROOM", timeout=30), accession_number="1"
         )
     assert len(items) == 1
     assert sent >= MOST_ITEMS
