@@ -5,6 +5,7 @@ The same prepared OHIF is served to both by Anteroom; the peer's pages read thei
 
 import json
 import tempfile
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from bench.images import make_series
 from bench.result import Result
 from bench.servers import Anteroom, anteroom, orthanc, versions
 
-IMAGES, RUNS = 200, 3
+IMAGES, RUNS, PAUSE_S = 200, 4, 2.0
 WAIT_MS = 120_000
 FLAGS = (
     *("--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking"),
@@ -56,8 +57,14 @@ def run() -> Iterator[Result]:
         query = f"StudyInstanceUIDs={series.study_uid}"
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=list(FLAGS))
         for number in range(RUNS + 1):
-            theirs = _ohif(browser, ours, f"/viewer/viewer?{query}", f"{peer.url}/dicom-web")
-            own = _ohif(browser, ours, f"/viewer/viewer?{query}&root=study/{study_id}", None)
+            theirs, own = (0.0, 0.0), (0.0, 0.0)
+            for side in ("theirs", "own") if number % 2 else ("own", "theirs"):
+                time.sleep(PAUSE_S)
+                if side == "theirs":
+                    theirs = _ohif(browser, ours, f"/viewer/viewer?{query}", f"{peer.url}/dicom-web")
+                else:
+                    own = _ohif(browser, ours, f"/viewer/viewer?{query}&root=study/{study_id}", None)
+            time.sleep(PAUSE_S)
             look = _quicklook(browser, ours, f"/studies/{study_id}")
             if number == 0:
                 continue

@@ -37,6 +37,7 @@ _USUAL_TAGS = frozenset(_USUAL.values())
 _CONTROL = frozenset({"limit", "offset", "includefield", "fuzzymatching", "emptyvaluematching", "accept"})
 _NOT_MATCHED = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN", "SQ"})
 _RANGES = frozenset({"DA", "TM", "DT"})
+_NUMBERS = frozenset({"DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"})
 _LISTS = frozenset({"00080061"})
 _MAX_LENGTH = 1024
 _MAX_CONDITIONS = 50
@@ -144,8 +145,17 @@ def _one(tag: str, vr: str, wanted: str, values: list[Any], fuzzy: bool) -> bool
         return any(_within(vr, wanted, text) for text in texts)
     if vr == "PN" and fuzzy:
         return any(_sounds_like(wanted, text) for text in texts)
+    if vr in _NUMBERS and not set(wanted) & set("*?"):
+        return any(_number_of(text) == _number_of(wanted) for text in texts)
     choices = re.split(r"[,\\]", wanted) if tag in _LISTS else [wanted]
     return any(wildcard(choice, text) for choice in choices for text in texts)
+
+
+def _number_of(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _within(vr: str, wanted: str, text: str) -> bool:
