@@ -27,8 +27,12 @@ class ViewStudy(Doc):
 STUDIES = Collection(
     "view-studies",
     ViewStudy,
-    fields=("study_instance_uid", "origin", "patient_id", "accession_number", "study_date"),
-    compound=(("origin", "study_date"),),
+    fields=("study_instance_uid", "patient_id", "accession_number", "study_date"),
+    compound=(
+        ("study_instance_uid", "study_date"),
+        ("patient_id", "study_date"),
+        ("accession_number", "study_date"),
+    ),
     members="words",
 )
 

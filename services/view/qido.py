@@ -234,7 +234,7 @@ def _indexed(query: Query) -> dict[str, _Condition]:
     date = conditions.get("00080020", "")
     if date:
         low, dash, high = date.partition("-")
-        where["study_date"] = Range(low or None, high + "~" if high else None) if dash else date
+        where["study_date"] = Range(low or None, (high if dash else date) + "~" if high or not dash else None)
     word = _first_word(conditions.get("00100010", ""), fuzzy=query.fuzzy)
     if word:
         where["words"] = HasPrefix(word)
