@@ -34,7 +34,9 @@ THINGS = Collection(
         ({"colour": "red", "due_at": Range(high="x")}, "due_at", False),
         ({"due_at": Range(high="x")}, "size", False),
         ({"colour": In(["red", "blue"])}, None, True),
-        ({"colour": In(["red", "blue"])}, "size", False),
+        ({"colour": In(["red", "blue"])}, "size", True),
+        ({"colour": "red", "due_at": "y"}, "size", True),
+        ({"due_at": "y", "size": 1}, "colour", False),
     ],
 )
 def test_an_index_that_finds_and_orders(where, order, well) -> None:
