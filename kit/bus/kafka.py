@@ -259,17 +259,30 @@ class KafkaBus:
 
     async def _redeliver(self, group: str, record: Any) -> bool:
         """A letter that is to be delivered again, when it is this group's."""
-        letter = read_letter(record)
+        try:
+            letter = read_letter(record)
+        except ValueError:
+            _log.warning("%s passes over a dead letter that can't be read", group)
+            return True
         if letter is None or letter.group != group or not letter.replaying:
             return True
-        handler = self._handlers.get((group, letter.topic))
-        if handler is None:
-            return True
-        reason, _ = await handle(handler, decode(letter.body), group, self._is_stopping)
+        reason = await self._again(letter)
         if reason is None:
             return await self._settle(letter, gone=True)
-        again = {"replaying": False, "reason": reason[:1000], "attempts": letter.attempts + 1}
-        return await self._settle(letter.model_copy(update=again))
+        changes = {"replaying": False, "reason": reason[:1000], "attempts": letter.attempts + 1}
+        return await self._settle(letter.model_copy(update=changes))
+
+    async def _again(self, letter: Letter) -> str | None:
+        """Handle the letter's event; returns why it remains a dead letter."""
+        handler = self._handlers.get((letter.group, letter.topic))
+        if handler is None:
+            return f"{letter.group} no longer handles {letter.topic}"
+        try:
+            event = decode(letter.body)
+        except (ValueError, KeyError):
+            return "the event can't be read by this version"
+        reason, _ = await handle(handler, event, letter.group, self._is_stopping)
+        return reason
 
     async def _settle(self, letter: Letter, *, gone: bool = False) -> bool:
         """Write the letter down, or take it away, before its event counts as handled."""

@@ -68,7 +68,7 @@ DELIVERIES = Collection(
     "deliveries",
     Delivery,
     fields=("study_id", "decision_id", "destination", "state", "due_at", "created_at"),
-    compound=(("destination", "due_at"),),
+    compound=(("destination", "due_at"), ("study_id", "created_at"), ("state", "created_at")),
     members="transactions",
 )
 

@@ -11,8 +11,8 @@ from aiokafka import AIOKafkaProducer
 from kit.bus.kafka import KafkaBus
 from kit.bus.kafka_settings import KafkaSettings, remove_topics
 from kit.clock import utc_now
-from kit.errors import Unavailable
-from schemas.notify import NoticeSent
+from kit.errors import PermanentError, Unavailable
+from schemas.notify import NoticeFailed, NoticeSent
 from scripts.engines.__main__ import ROOT
 from scripts.engines.run import start, stop
 from tests.contract.test_bus import sent, until
@@ -114,6 +114,30 @@ async def test_what_nobody_can_read_is_not_passed_over(buses, monkeypatch) -> No
     await until(lambda: got == ["1"])
     await asyncio.sleep(0.2)
     assert await bus.lag() == {("g", "notice-sent"): 1}
+
+
+async def test_a_letter_that_nobody_handles_any_more_is_put_back_with_the_reason(buses) -> None:
+    first = buses()
+
+    async def fails(_: NoticeSent) -> None:
+        raise PermanentError("no")
+
+    first.subscribe(NoticeSent, "g", fails)
+    await first.start()
+    await first.publish([sent(1)])
+    async with asyncio.timeout(20):
+        while not (letters := await first.dead_letters()):
+            await asyncio.sleep(0.05)
+    await first.stop()
+
+    later = buses()
+    later.subscribe(NoticeFailed, "g", fails)
+    await later.start()
+    await later.replay(letters[0].id)
+    async with asyncio.timeout(20):
+        while not (letters := await later.dead_letters()):
+            await asyncio.sleep(0.05)
+    assert letters[0].reason == "g no longer handles notice-sent"
 
 
 async def test_downstream_readers_are_in_the_lag(buses) -> None:
