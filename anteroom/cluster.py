@@ -1,17 +1,14 @@
 """The cluster installation: Kafka, MongoDB and S3 between processes that each run one service, or all."""
 
 import asyncio
-import hashlib
 import logging
-import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
-from anteroom import composition  # noqa: F401 - loads every service, and so declares its collections
+from anteroom.collections import collections as collections
 from anteroom.embedded import site_key
+from anteroom.moving.fingerprint import of_key
 from anteroom.settings import Settings
 from kit.bus.kafka import KafkaBus
 from kit.bus.kafka_settings import KafkaSettings
@@ -38,6 +35,10 @@ class Installation(Doc):
     """What every process of one installation must agree on."""
 
     key_fingerprint: str
+    moving: str = ""
+    """The move into this cluster that is not finished; services wait for its end."""
+    moved: str = ""
+    """The move that brought what is here."""
 
 
 INSTALLATION = Collection("installation", Installation)
@@ -55,7 +56,8 @@ class Cluster:
     settings: Settings
 
     async def connect(self) -> None:
-        """Reach every engine, with its indexes and bucket. Raises TransientError, and WrongSiteKey."""
+        """Reach every engine, with its indexes and bucket. Raises TransientError, also while a move into this
+        cluster is not finished, and WrongSiteKey."""
         await self.mongo.ping()
         if self.settings.mongo.create_indexes:
             await self.documents.ensure_indexes(collections())
@@ -71,7 +73,7 @@ class Cluster:
         self.mongo.close()
 
     async def _agree_on_key(self) -> None:
-        mine = hashlib.sha256(b"fingerprint\x1f" + self.kit.site_key).hexdigest()
+        mine = of_key(self.kit.site_key)
         known = await self.documents.get(INSTALLATION, "site")
         if known is None:
             known = Installation(id="site", key_fingerprint=mine)
@@ -79,6 +81,10 @@ class Cluster:
                 await self.documents.save(INSTALLATION, known)
             except VersionConflict:
                 return await self._agree_on_key()
+        if known.moving:
+            raise TransientError(
+                "an installation is being moved here; its `anteroom migrate` or `restore` must end"
+            )
         if known.key_fingerprint != mine:
             raise WrongSiteKey(
                 "This process has another site key than the installation it joins, and would give studies "
@@ -109,31 +115,6 @@ def open_cluster(settings: Settings, scratch: Path, *, clock: Clock = utc_now) -
         exclusive=False,
     )
     return Cluster(kit, bus, connection, documents, objects, settings)
-
-
-def collections(services: Sequence[str] | None = None) -> list[Collection[Any]]:
-    """Every declared collection, or those that the named services write. What kit declares is portal's."""
-    found: dict[str, Collection[Any]] = {}
-    for module in [m for name, m in list(sys.modules.items()) if _writes(name, services)]:
-        found |= {
-            c.name: c for c in vars(module).values() if isinstance(c, Collection) and _made_in(c, module)
-        }
-    return [found[name] for name in sorted(found)]
-
-
-def _writes(module: str, services: Sequence[str] | None) -> bool:
-    parts = module.split(".")
-    if parts[0] == "services" and len(parts) > 1:
-        return services is None or parts[1] in services
-    if parts[0] == "kit":
-        return services is None or "portal" in services
-    return module == __name__ and services is None
-
-
-def _made_in(collection: Collection[Any], module: ModuleType) -> bool:
-    """Not merely imported there: a collection lives beside its model, or near."""
-    home: str = collection.model.__module__
-    return home.split(".")[:2] == module.__name__.split(".")[:2]
 
 
 async def until_reached(

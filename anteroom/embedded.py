@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from anteroom.moving import marks
 from kit.bus.embedded import EmbeddedBus
 from kit.clock import Clock, utc_now
 from kit.documents.sqlite import SqliteDocuments
@@ -21,6 +22,10 @@ from kit.workers import Workers
 
 class DataFolderInUse(AnteroomError):
     """Another process owns the data folder."""
+
+
+class NotToBeStarted(AnteroomError):
+    """The data folder is half restored, or moved away. The text says what to do."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +45,21 @@ class Embedded:
 
 
 def open_embedded(
-    data: Path, site: Site, *, workers: int = 2, key_file: Path | None = None, clock: Clock = utc_now
+    data: Path,
+    site: Site,
+    *,
+    workers: int = 2,
+    key_file: Path | None = None,
+    clock: Clock = utc_now,
+    moving: bool = False,
 ) -> Embedded:
-    """Take the data folder and open the adapters on it. Raises DataFolderInUse."""
+    """Take the data folder and open the adapters on it; `moving`: to move it away, not to serve.
+    Raises DataFolderInUse, NotToBeStarted."""
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = _take(data / "lock")
+    if not moving and (reason := marks.why_not(data)):
+        lock.close()
+        raise NotToBeStarted(reason)
     store = Store(data / "anteroom.db")
     documents = SqliteDocuments(store)
     objects = FileObjects(data / "objects")

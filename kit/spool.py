@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import orjson
 
+from kit import hold
 from kit.errors import NoSpace, TooLarge, Unavailable
 from kit.ids import random_id
 from kit.spool_tar import BLOCK, Member, completed, header_of, padded, whole_members
@@ -90,6 +91,7 @@ class Spool:
     def _recover(self, kind: str | None) -> list["SpoolFile"]:
         if not self._folder.exists():
             return []
+        hold.forget_aside(self._folder)
         for partial in self._folder.glob("*.tmp"):
             partial.unlink()
         found = []
@@ -244,7 +246,7 @@ class SpoolFile:
             fd, self._fd = self._fd, -1
             os.close(fd)
         self.path.unlink(missing_ok=True)
-        self.path.with_suffix(".json").unlink(missing_ok=True)
+        hold.remove(self.path.parent, self.path.with_suffix(".json"))
 
     async def release(self) -> None:
         """Close the file and leave it where it is, for recover in the next process."""

@@ -76,7 +76,7 @@ class Mongo:
 
     async def ping(self) -> None:
         """Raises Unavailable when the store does not answer."""
-        async with _Errors():
+        async with StoreErrors():
             await self.database.command("ping")
 
     def close(self) -> None:
@@ -99,13 +99,13 @@ class MongoDocuments:
             wanted = [[f"body.{name}"] for name in collection.fields]
             wanted += [[f"body.{name}" for name in names] for names in collection.compound]
             wanted += [[f"body.{collection.members}"]] if collection.members else []
-            async with _Errors():
+            async with StoreErrors():
                 for names in wanted:
                     await target.create_index([(name, 1) for name in (*names, "_id")])
                 await target.create_index([("pending_at", 1)], sparse=True)
 
     async def get(self, collection: Collection[D], doc_id: str) -> D | None:
-        async with _Errors():
+        async with StoreErrors():
             found = await self._of(collection).find_one({"_id": doc_id}, {"body": 1, "version": 1})
         return None if found is None else _loaded(collection, found)
 
@@ -116,7 +116,7 @@ class MongoDocuments:
         waiting: dict[str, Any] = {}
         if events:
             waiting = {"pending_at": instant_text(self._clock()), "pending_mark": events[-1]["id"]}
-        async with _Errors():
+        async with StoreErrors():
             if expected == 0:
                 fresh = {"_id": doc.id, "version": 1, "body": body, "pending": events, **waiting}
                 try:
@@ -142,7 +142,7 @@ class MongoDocuments:
         ]
         if not rows:
             return
-        async with _Errors():
+        async with StoreErrors():
             try:
                 await self._of(collection).insert_many(rows, ordered=False)
             except BulkWriteError as error:
@@ -151,7 +151,7 @@ class MongoDocuments:
 
     async def delete(self, collection: Collection[D], doc: D) -> None:
         target = self._of(collection)
-        async with _Errors():
+        async with StoreErrors():
             left = await target.find_one({"_id": doc.id}, {"pending": 1})
             if left is None:
                 return
@@ -200,7 +200,7 @@ class MongoDocuments:
         ]
 
     async def count(self, collection: Collection[D], where: Where | None = None, *, cap: int = 10_000) -> int:
-        async with _Errors():
+        async with StoreErrors():
             counted: int = await self._of(collection).count_documents(
                 _query(collection, where or {}), limit=cap
             )
@@ -215,7 +215,7 @@ class MongoDocuments:
         served = 0
         for collection in collections:
             target = self._of(collection)
-            async with _Errors():
+            async with StoreErrors():
                 rows = target.find({"pending_at": {"$lt": instant_text(before)}}, {"pending": 1})
                 found = await rows.sort("pending_at", 1).limit(_RELAYED_AT_ONCE).to_list(_RELAYED_AT_ONCE)
             for row in found:
@@ -271,7 +271,7 @@ class MongoDocuments:
     ) -> None:
         if pending:
             await self._publish([decode(item["wire"]) for item in pending])
-        async with _Errors():
+        async with StoreErrors():
             if pending:
                 done = await target.update_one(
                     {"_id": doc_id, "pending_mark": pending[-1]["id"]},
@@ -294,7 +294,7 @@ class MongoDocuments:
     ) -> list[dict[str, Any]]:
         direction = -1 if descending else 1
         order = [("_id", direction)] if by == "_id" else [(by, direction), ("_id", direction)]
-        async with _Errors():
+        async with StoreErrors():
             found: list[dict[str, Any]] = (
                 await self._of(collection).find(query, fields).sort(order).limit(limit).to_list(limit)
             )
@@ -311,7 +311,7 @@ class MongoDocuments:
         return self._collections[collection.name]
 
 
-class _Errors:
+class StoreErrors:
     """The driver's errors as ours."""
 
     _TOO_LARGE = frozenset({10334, 17280, 17419, 17420})

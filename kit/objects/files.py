@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from kit import hold
 from kit.errors import NoSpace, NotFound, TransientError
 from kit.objects.keys import checked
 from kit.objects.port import ObjectStat
@@ -29,6 +30,7 @@ class FileObjects:
         """Remove what writers of a dead process left. Call once, before any writer exists."""
         for path in self._temporary.iterdir():
             path.unlink(missing_ok=True)
+        hold.forget_aside(self.root)
 
     def put(self, key: str, chunks: Iterable[bytes | bytearray | memoryview]) -> ObjectStat:
         with self.writer(key) as writer:
@@ -52,6 +54,13 @@ class FileObjects:
                 self.put(key, iter(lambda: file.read(_BLOCK), b""))
             path.unlink()
         return ObjectStat(key, size)
+
+    def upload(self, key: str, file: BinaryIO, size: int) -> None:
+        with self.writer(key) as writer:
+            while size > 0 and (block := file.read(min(size, _BLOCK))):
+                writer.write(block)
+                size -= len(block)
+            writer.commit()
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         with self.open(key) as file:
@@ -86,18 +95,20 @@ class FileObjects:
         """Objects whose key starts with the prefix, in key order."""
         start = self.root / prefix.rpartition("/")[0]
         found = []
-        for folder, _, names in os.walk(start):
+        for folder, folders, names in os.walk(start):
+            # what writers and holds keep for themselves
+            folders[:] = [name for name in folders if not name.startswith(".")]
             for name in names:
                 path = Path(folder) / name
                 key = path.relative_to(self.root).as_posix()
-                if key.startswith(prefix) and not key.startswith(".tmp/"):
+                if key.startswith(prefix) and not key.startswith("."):
                     with suppress(FileNotFoundError):  # deleted meanwhile
                         found.append(ObjectStat(key, path.stat().st_size))
         yield from sorted(found, key=lambda stat: stat.key)
 
     def delete(self, key: str) -> None:
         path = self.root / checked(key)
-        path.unlink(missing_ok=True)
+        hold.remove(self.root, path)
         for parent in path.parents:
             if parent == self.root:
                 return

@@ -49,6 +49,10 @@ class Objects(Protocol):
         """Take over a finished local file (moved where the adapter can, else copied and removed)."""
         ...
 
+    def upload(self, key: str, file: BinaryIO, size: int) -> None:
+        """Store the next `size` bytes of the file: atomic, durable on return. Raises NoSpace."""
+        ...
+
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """One range, whole, at most 64 MiB. Raises NotFound. Shorter only at the object's end."""
         ...
