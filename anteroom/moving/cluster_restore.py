@@ -67,6 +67,7 @@ async def restore(
     check_key(cluster, key)
     moving = f"restore-{backup.seal}"
     async with opened(cluster, clock) as target:
+        await target.reach()
         if await target.take(moving, made.key_fingerprint) == "ended":
             raise MoveError("This backup was restored into this cluster before.")
         outcome = await copy_all(BackupSource(backup), target, Journal(), progress)

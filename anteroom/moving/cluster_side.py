@@ -44,13 +44,16 @@ class ClusterSide:
         await self._log.close()
         self._mongo.close()
 
+    async def reach(self) -> None:
+        """Every engine answers, and has its bucket and topics. Raises TransientError."""
+        await self._mongo.ping()
+        make = self.objects.ensure_bucket if self._settings.s3.create_bucket else self.objects.ping
+        await asyncio.to_thread(make)
+        await self._log.prepare()
+
     async def take(self, moving: str, fingerprint: str) -> Taken:
         """Make this cluster the target of one move, and keep services from starting on it. Raises MoveError
         when it holds anything else."""
-        await self._mongo.ping()
-        await self._log.prepare()
-        make = self.objects.ensure_bucket if self._settings.s3.create_bucket else self.objects.ping
-        await asyncio.to_thread(make)
         known = await self._documents.get(INSTALLATION, _SITE)
         fresh = known is None
         if known is None:
@@ -73,6 +76,11 @@ class ClusterSide:
                 f"{self._name()}."
             )
         raise MoveError(f"This cluster holds an installation already. Empty {self._name()}, or name others.")
+
+    async def moved(self) -> str:
+        """The move that brought what is here; empty where none did."""
+        known = await self._documents.get(INSTALLATION, _SITE)
+        return "" if known is None else known.moved
 
     async def release(self, moving: str) -> None:
         """The move is finished: services may start."""

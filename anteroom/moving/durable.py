@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import orjson
 
@@ -26,7 +26,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     sync_folder(path.parent)
 
 
-def read_json(path: Path) -> dict[str, object] | None:
+def read_json(path: Path) -> dict[str, Any] | None:
     """None when it is not there or can't be read."""
     try:
         found = orjson.loads(path.read_bytes())

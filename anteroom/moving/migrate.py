@@ -39,23 +39,12 @@ async def migrate(
     key = read_key(key_file or data / KEY)
     check_key(cluster, key)
     with alone(data / "moving.lock", f"Another `anteroom migrate` of {data} is running. Wait for its end."):
-        mark, fresh = _begin(data)
-        moving = str(mark["id"])
         async with opened(cluster, clock) as target:
-            try:
-                taken = await target.take(moving, of_key(key))
-            except MoveError:
-                if fresh:
-                    marks.take_away(data, marks.MOVING)
-                raise
-            moved = read_json(data / marks.MOVED)
+            await target.reach()
+            if (moved := read_json(data / marks.MOVED)) and not (data / marks.MOVING).exists():
+                return await _moved_before(data, moved, target)
+            mark = await _take(data, target, of_key(key))
             if moved is None:
-                if taken == "new":
-                    mark["reached"] = {}
-                if taken == "ended":
-                    raise MoveError(
-                        f"The cluster says that {data} is moved, the folder does not. Ask for help."
-                    )
                 progress.step("storing what the DICOM door still has in its spool")
                 await _empty_spool(settings, key_file)
                 outcome = await _copy(data, mark, target, progress)
@@ -63,24 +52,40 @@ async def migrate(
                 if outcome.differences:
                     return made, outcome.differences
                 bring_key(cluster, key)
-                moved = {"time": f"{clock():%Y-%m-%d %H:%M} UTC", "manifest": made.model_dump(mode="json")}
+                time = f"{clock():%Y-%m-%d %H:%M} UTC"
+                moved = {"id": mark["id"], "time": time, "manifest": made.model_dump(mode="json")}
                 marks.put(data, marks.MOVED, moved)
-            await target.release(moving)
+            await target.release(mark["id"])
             marks.take_away(data, marks.MOVING)
             return Manifest.model_validate(moved["manifest"]), []
 
 
-def _begin(data: Path) -> tuple[dict[str, Any], bool]:
-    """The mark of this move, and whether it is new. From here on no server starts on the folder."""
+async def _moved_before(data: Path, moved: dict[str, Any], target: ClusterSide) -> tuple[Manifest, list[str]]:
+    """Tells the same again where the folder was moved to; raises MoveError for any other cluster."""
+    if not moved.get("id") or await target.moved() != moved["id"]:
+        raise MoveError(marks.why_not(data) or "")
+    return Manifest.model_validate(moved["manifest"]), []
+
+
+async def _take(data: Path, target: ClusterSide, fingerprint: str) -> dict[str, Any]:
+    """Mark both sides as being moved: from here on no server starts on either. Returns the folder's mark.
+    Raises MoveError, and then leaves a folder that was not marked before as it was."""
     with alone(data / "lock", f"The data folder {data} is in use by an Anteroom. Stop it first."):
-        known = read_json(data / marks.MOVING)
-        if known is not None:
-            return known, False
-        if reason := marks.why_not(data):
-            raise MoveError(reason)
-        mark: dict[str, Any] = {"id": random_id(), "reached": {}}
-        marks.put(data, marks.MOVING, mark)
-        return mark, True
+        mark = read_json(data / marks.MOVING)
+        fresh = mark is None
+        if mark is None:
+            if reason := marks.why_not(data):
+                raise MoveError(reason)
+            mark = {"id": random_id(), "reached": {}}
+            marks.put(data, marks.MOVING, mark)
+    try:
+        taken = await target.take(str(mark["id"]), fingerprint)
+    except MoveError:
+        if fresh:
+            marks.take_away(data, marks.MOVING)
+        raise
+    # what had been reached is gone where the cluster was emptied since
+    return {**mark, "reached": {}} if taken == "new" else mark
 
 
 async def _empty_spool(settings: Settings, key_file: Path | None) -> None:
