@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from anteroom.moving import tarred
 from anteroom.moving.manifest import (
     OBJECTS,
     HashingReader,
@@ -58,6 +59,12 @@ def opened(place: Path, stamp: str | None, progress: Progress) -> Iterator[Backu
     progress.step("checking the backup")
     if not place.exists():
         raise MoveError(f"There is no backup at {place}.")
+    if place.is_file():
+        if stamp is not None:
+            raise MoveError("A tar file holds one backup: leave --at away.")
+        with tarred.opened(place) as backup:
+            yield backup
+        return
     vault = Vault(place)
     stamps = vault.stamps()
     if not stamps:

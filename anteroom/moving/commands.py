@@ -8,6 +8,7 @@ from anteroom.moving.embedded_backup import Done
 from anteroom.moving.fingerprint import read_key
 from anteroom.moving.manifest import KEY, Manifest
 from anteroom.moving.progress import Progress
+from anteroom.moving.tarred import TarVault
 from anteroom.moving.trouble import MoveError
 from anteroom.moving.vault import Vault
 from anteroom.settings import Settings, load
@@ -24,18 +25,20 @@ def back_up(
     keep: int,
     progress: Progress,
 ) -> Done:
-    vault = Vault(target)
     if cluster is None:
+        vault = TarVault(target) if target.suffix == ".tar" else Vault(target)
         settings = _settings(config, data)
         chosen = key_file or settings.process.key_file
         return embedded_backup.back_up(settings.process.data, vault, chosen, keep, utc_now, progress)
+    if target.suffix == ".tar":
+        raise MoveError("A cluster is saved into a folder, not into a tar file.")
     settings = _cluster(cluster)
     from anteroom.moving import cluster_backup
 
     apart = key_file or settings.process.key_file
     key = read_key(apart or settings.process.data / KEY)
     making = cluster_backup.back_up(
-        settings, vault, key, with_key=apart is None, keep=keep, clock=utc_now, progress=progress
+        settings, Vault(target), key, with_key=apart is None, keep=keep, clock=utc_now, progress=progress
     )
     return asyncio.run(making)
 

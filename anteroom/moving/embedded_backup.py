@@ -20,6 +20,7 @@ from anteroom.moving.fingerprint import of_key, read_key
 from anteroom.moving.manifest import DATABASE, KEY, Manifest, Tally, part_of
 from anteroom.moving.ports import Item
 from anteroom.moving.progress import Progress
+from anteroom.moving.tarred import TarVault
 from anteroom.moving.trouble import MoveError
 from anteroom.moving.vault import Vault
 from kit.clock import Clock
@@ -41,7 +42,7 @@ class Done:
 
 
 def back_up(
-    data: Path, vault: Vault, key_file: Path | None, keep: int, clock: Clock, progress: Progress
+    data: Path, vault: Vault | TarVault, key_file: Path | None, keep: int, clock: Clock, progress: Progress
 ) -> Done:
     """Raises MoveError, AlreadyHeld, NoSpace, TransientError, OSError: then no backup counts that did not
     before."""
