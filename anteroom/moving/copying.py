@@ -97,8 +97,10 @@ async def _compare(
     if wrong:
         outcome.differences.append(f"{wrong:,} objects were not the same and were removed: run it again")
     there = await asyncio.to_thread(_count, target.objects.list(""))
-    if there != count:
-        outcome.differences.append(f"there are {there:,} objects instead of {count:,}")
+    if there != count - wrong:
+        outcome.differences.append(
+            f"there are {there - count + wrong:,} objects that the source does not have"
+        )
 
 
 async def _tally(side: Source | Target, name: str, progress: Progress) -> Tally:
