@@ -11,6 +11,9 @@ import orjson
 
 from anteroom.moving.trouble import MoveError
 
+LOST_AND_FOUND = "lost+found"
+"""What an empty volume of its own may hold."""
+
 
 def write_json(path: Path, content: object) -> None:
     write_bytes(path, orjson.dumps(content, option=orjson.OPT_INDENT_2))

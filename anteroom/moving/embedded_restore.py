@@ -9,7 +9,7 @@ from typing import BinaryIO, cast
 
 from anteroom.moving import marks
 from anteroom.moving.backups import Backup
-from anteroom.moving.durable import alone, read_json, sync_folder, write_bytes
+from anteroom.moving.durable import LOST_AND_FOUND, alone, read_json, sync_folder, write_bytes
 from anteroom.moving.embedded_backup import SPOOL, counted
 from anteroom.moving.fingerprint import of_key, read_key
 from anteroom.moving.manifest import DATABASE, KEY, HashingReader, Manifest, part_of
@@ -18,7 +18,7 @@ from anteroom.moving.trouble import MoveError
 from kit.documents.sqlite_rows import SqliteRows
 from kit.objects.files import FileObjects
 
-_OURS = (marks.RESTORING, f"{marks.RESTORING}.new", "lock")
+_OURS = (LOST_AND_FOUND, marks.RESTORING, f"{marks.RESTORING}.new", "lock")
 _BEFORE = ".before-restore"
 
 

@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from anteroom.moving.durable import alone, read_json, sync_folder, write_json
+from anteroom.moving.durable import LOST_AND_FOUND, alone, read_json, sync_folder, write_json
 from anteroom.moving.manifest import NAME, OBJECTS, HashingReader, Listed, listed
 from anteroom.moving.ports import Item
 from anteroom.moving.progress import Progress
@@ -46,7 +46,8 @@ class Vault:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         mark = {"format": 1, "kind": kind, "installation": fingerprint}
         known = read_json(self.folder / _MARK)
-        if known is None and any(path.name != f"{_MARK}.new" for path in self.folder.iterdir()):
+        others = {path.name for path in self.folder.iterdir()} - {f"{_MARK}.new", LOST_AND_FOUND}
+        if known is None and others:
             raise MoveError(f"{self.folder} holds other things. Give --to an empty or a new folder.")
         if known is not None and known != mark:
             raise MoveError(

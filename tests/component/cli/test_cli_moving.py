@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,24 @@ def test_whatever_moment_it_is_killed_at_a_backup_is_whole_or_does_not_count(
                 open_embedded(new, Site())
     assert kills >= 2
     asyncio.run(_same(data, new))
+
+
+def test_an_object_is_never_whole_in_memory(tmp_path: Path) -> None:
+    asyncio.run(furnish(tmp_path / "data"))
+    with (tmp_path / "data/objects/studies/huge").open("wb") as file:
+        file.truncate(600 << 20)
+    measured = (
+        "import resource, runpy, sys\n"
+        "try:\n runpy.run_module('anteroom', run_name='__main__', alter_sys=True)\n"
+        "finally: print('KB', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+    )
+    for arguments in (["backup", "--to"], ["restore", "--from"]):
+        data = tmp_path / ("data" if arguments[0] == "backup" else "new")
+        words = [*arguments, str(tmp_path / "backups"), "--data", str(data)]
+        answer = run([sys.executable, "-c", measured, *words])
+        assert answer.status == 0, answer.err
+        assert int(answer.out.split("KB")[1]) < 300_000
+    assert (tmp_path / "new/objects/studies/huge").stat().st_size == 600 << 20
 
 
 async def _same(data: Path, new: Path) -> None:

@@ -43,6 +43,7 @@ async def test_what_was_saved_while_the_server_ran_is_there_again(data: Path, tm
         assert await embedded.kit.documents.count(ACCOUNTS) == 250
     assert (done.manifest.objects, done.manifest.events.count, done.copied) == (31, 5, 31)
     assert done.manifest.documents["accounts"].count == 250
+    (tmp_path / "new/lost+found").mkdir(parents=True)
     restored = bring(tmp_path / "backups", tmp_path / "new")
     assert restored.differences == ()
     assert (tmp_path / "new/site.key").read_bytes() == (data / "site.key").read_bytes()
