@@ -52,7 +52,7 @@ def backup(target: Path, keep: int, as_json: bool, **options: Any) -> None:
     site key is, when it lies in the data folder. A backup holds patients' data: keep it encrypted.
     Sizes are in kB, MB, GB of 1000; times in UTC.
     """
-    with _plainly():
+    with _plainly(target):
         from anteroom.moving.commands import back_up
 
         done = back_up(target, keep=keep, progress=_progress(), **options)
@@ -84,7 +84,7 @@ def restore(source: Path, stamp: str | None, check: bool, as_json: bool, **optio
     again after a break. Events that were not handled when the backup was made are delivered at the next
     start; those handled twice are recognised. Exit status 1 when anything differs.
     """
-    with _plainly():
+    with _plainly(options["cluster"] or options["data"] or "the data folder"):
         from anteroom.moving.commands import check_backup
         from anteroom.moving.commands import restore as bring_back
 
@@ -109,7 +109,7 @@ def migrate(cluster: Path, as_json: bool, **options: Any) -> None:
     and then compared by count and hash. Nothing of the data folder is deleted. Run the same command again
     after a break: it goes on. Exit status 1 when anything differs.
     """
-    with _plainly():
+    with _plainly(f"the cluster of {cluster}"):
         from anteroom.moving.commands import migrate as move
 
         moved, differences = move(cluster, progress=_progress(), **options)
@@ -158,12 +158,12 @@ def _summary(made: "Manifest") -> None:
 
 
 @contextmanager
-def _plainly() -> Iterator[None]:
+def _plainly(place: object) -> Iterator[None]:
     from anteroom.moving.trouble import explained
     from kit.errors import AnteroomError
 
     try:
-        with explained():
+        with explained(str(place)):
             yield
     except AnteroomError as error:
         raise Failure(str(error)) from error

@@ -22,17 +22,17 @@ _DISK = {
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """Errors of disks, engines and adapters become MoveError."""
+def explained(place: str = "the disk") -> Iterator[None]:
+    """Errors of disks, engines and adapters become MoveError. `place` is what is written to."""
     try:
         yield
     except MoveError:
         raise
     except OSError as error:
         text = _DISK.get(error.errno or 0, "{place} can't be used: " + os.strerror(error.errno or 0) + ".")
-        raise MoveError(text.format(place=error.filename or "the disk")) from error
+        raise MoveError(text.format(place=error.filename or place)) from error
     except NoSpace as error:
-        raise MoveError("There is no space left. Make room, then run the same command again.") from error
+        raise MoveError(_DISK[errno.ENOSPC].format(place=place)) from error
     except TransientError as error:
         raise MoveError(f"Not reachable ({error}). When it is, run the same command again.") from error
     except PermanentError as error:
