@@ -78,7 +78,8 @@ async def _start(
         return
     if "portal" in names:
         await open_accounts(cluster.kit, cluster.settings)
-        await invite_first(cluster.kit, cluster.settings, url)
+        behind = cluster.settings.http.behind_proxy
+        await invite_first(cluster.kit, cluster.settings, cluster.settings.site.url if behind else url)
     for service in services:
         for start in service.start:
             await start()

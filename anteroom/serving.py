@@ -31,6 +31,7 @@ def uvicorn_config(app: object, settings: Settings) -> uvicorn.Config:
         log_config=None,
         server_header=False,
         proxy_headers=http.behind_proxy,
+        forwarded_allow_ips=http.proxies,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=5,
         ssl_certfile=http.tls_certificate,

@@ -40,6 +40,8 @@ class HttpSettings(BaseModel):
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     behind_proxy: bool = False
+    proxies: list[str] = ["127.0.0.1", "::1"]
+    """Addresses and networks of the proxies in front, whose word on the client's address counts."""
 
 
 class ProcessSettings(BaseModel):
@@ -47,6 +49,8 @@ class ProcessSettings(BaseModel):
     data: Path = Path("data")
     workers: int = Field(default=3, ge=1, le=64)
     key_file: Path | None = None
+    admin_token: str = Field(default="", repr=False, max_length=200)
+    """The administrator's API token, where several processes must know one; else made at the first start."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
 

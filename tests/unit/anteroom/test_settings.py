@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from anteroom.serving import uvicorn_config
 from anteroom.settings import SettingsError, load
 
 
@@ -29,6 +30,17 @@ def test_the_environment_lies_over_the_file_and_overrides_over_both(
     settings = load(overrides={"http": {"port": 9, "host": None}})
     assert (settings.http.port, settings.http.host) == (9, "127.0.0.1")
     assert (settings.site.name, settings.process.workers) == ("Environment", 3)
+
+
+def test_the_word_of_named_proxies_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy elsewhere is believed only when it is named."""
+    assert uvicorn_config(None, load()).forwarded_allow_ips == ["127.0.0.1", "::1"]
+    monkeypatch.setenv("ANTEROOM_HTTP_HOST", "0.0.0.0")
+    monkeypatch.setenv("ANTEROOM_HTTP_BEHIND_PROXY", "true")
+    monkeypatch.setenv("ANTEROOM_HTTP_PROXIES", '["10.0.0.0/8"]')
+    config = uvicorn_config(None, load())
+    assert config.proxy_headers
+    assert config.forwarded_allow_ips == ["10.0.0.0/8"]
 
 
 def test_tables_within_tables_lists_and_secret_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
