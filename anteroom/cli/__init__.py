@@ -7,6 +7,7 @@ import click
 _COMMANDS = {
     "up": ("serve", "Run Anteroom: every service in one process."),
     "run": ("cluster", "Run one service, or all, on Kafka, MongoDB and S3."),
+    "index": ("index", "Prepare Kafka, MongoDB and S3 for this version."),
     "demo": ("serve", "Show the whole way of a study, with neighbours of its own."),
     "send": ("send", "Send files, folders, ZIPs and disc images."),
     "ls": ("studies", "List studies, newest first."),

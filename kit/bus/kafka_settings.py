@@ -71,7 +71,7 @@ def connection(settings: KafkaSettings) -> dict[str, Any]:
 
 async def ensure_topics(settings: KafkaSettings, names: Iterable[str]) -> None:
     """Make the topics that are missing, and wait until all can be used. Raises Unavailable."""
-    wanted = {settings.prefix + name: _new_topic(settings, name) for name in (*names, LETTERS)}
+    wanted = {settings.prefix + name: new_topic(settings, name) for name in (*names, LETTERS)}
     admin = AIOKafkaAdminClient(**connection(settings))
     try:
         await admin.start()
@@ -116,7 +116,8 @@ async def _missing(admin: AIOKafkaAdminClient, wanted: Iterable[str]) -> list[st
     ]
 
 
-def _new_topic(settings: KafkaSettings, name: str) -> NewTopic:
+def new_topic(settings: KafkaSettings, name: str) -> NewTopic:
+    """How the topic is made: `name` is one of the catalogue's, or that of the dead letters."""
     config = {
         "max.message.bytes": str(LARGEST_RECORD),
         "min.insync.replicas": str(max(1, settings.replicas - 1)),
