@@ -9,7 +9,7 @@ DATA ?= data
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install viewer up demo test check bench schemas engines engines-down clean
+.PHONY: help install viewer up demo test check bench schemas manifests kustomize engines engines-down clean
 
 help:            ## what there is
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/: .*##/\t/' | expand -t 14
@@ -49,6 +49,12 @@ screenshots: install  ## every page into docs/images, wide and on a phone
 
 schemas: install ## rewrite the generated contracts
 	$(BIN)/python -m schemas.generate
+
+manifests: install  ## rewrite the topics and users of k8s/
+	$(BIN)/python -m scripts.strimzi
+
+kustomize: install  ## the command that renders k8s/, in ./.engines
+	$(BIN)/python -m scripts.kustomize
 
 engines: install ## Kafka, MongoDB protocol and S3 on loopback, in ./.engines; ONLY=name for one
 	$(BIN)/python -m scripts.engines up $(ONLY)

