@@ -1,5 +1,5 @@
-"""A study waits for its approval, and another lies in the DICOM door's spool, when the installation is saved
-or moved. Where it goes on, both are there, and the study reaches the PACS.
+"""A study waits for its approval, another lies in the DICOM door's spool, a third is half uploaded, when the
+installation is saved or moved. Where it goes on all are there, the upload ends, and the PACS gets its study.
 """
 
 import asyncio
@@ -7,7 +7,9 @@ import shutil
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from anteroom.client.submission import Wishes, send
 from anteroom.demo import study as demo
 from bench.images import make_series
 from tests.component.cli.server import ANTEROOM, run
+from tests.component.upload.conftest import tar_of
 from tests.e2e.server import ROOT, Server
 from tests.neighbours.cluster_place import Place
 from tests.neighbours.pacs import StartOrthanc
@@ -27,6 +30,8 @@ from tests.neighbours.process import NeighbourProcess, binary, free_port
 
 SLICES = 8
 IN_SPOOL = 3
+TORN = 2
+TUS = {"tus-resumable": "1.0.0", "content-type": "application/offset+octet-stream"}
 
 pytestmark = pytest.mark.slow
 
@@ -67,6 +72,51 @@ def pacs(start_orthanc: StartOrthanc) -> Any:
     return start_orthanc()
 
 
+@dataclass(frozen=True)
+class Torn:
+    """An upload of two images, half of whose bytes have come."""
+
+    submission: str
+    location: str
+    content: bytes
+
+    @property
+    def half(self) -> int:
+        return len(self.content) // 2
+
+
+def tear(server: Server, folder: Path) -> Torn:
+    series = make_series(folder, TORN, side=64, patient="TORN")
+    content = tar_of({f"{number}/{path.name}": path.read_bytes() for number, path in enumerate(series.files)})
+    with http(server.url, server.token) as client:
+        opened = client.post("/api/submissions", json={"declared_files": TORN}).json()["id"]
+        pairs = {"submission_id": opened, "ordinals": f"0-{TORN - 1}"}
+        described = ",".join(f"{key} {b64encode(value.encode()).decode()}" for key, value in pairs.items())
+        headers = {**TUS, "upload-length": str(len(content)), "upload-metadata": described}
+        made = client.post("/api/uploads", headers=headers, content=content[: len(content) // 2])
+        assert made.status_code == 201, made.text
+    return Torn(opened, httpx.URL(made.headers["location"]).path, content)
+
+
+def finish(torn: Torn, url: str, token: str) -> None:
+    with http(url, token) as client:
+        assert client.head(torn.location, headers=TUS).headers["upload-offset"] == str(torn.half)
+        headers = {**TUS, "upload-offset": str(torn.half)}
+        done = client.patch(torn.location, headers=headers, content=torn.content[torn.half :])
+        assert done.status_code == 204, done.text
+        assert client.post(f"/api/submissions/{torn.submission}/close").status_code == 200
+
+
+def http(url: str, token: str) -> httpx.Client:
+    headers = {"authorization": f"Bearer {token}"}
+    return httpx.Client(base_url=url, headers=headers, timeout=60, trust_env=False)
+
+
+@pytest.fixture
+def torn(server: Server, tmp_path: Path) -> Torn:
+    return tear(server, tmp_path / "torn")
+
+
 @pytest.fixture
 def server(tmp_path: Path, pacs: Any) -> Iterator[Server]:
     """One study waits for a person; three images of another were acknowledged and lie in the spool."""
@@ -97,12 +147,18 @@ def studies(api: Api) -> list[dict[str, Any]]:
     return found
 
 
-def goes_on(api: Api, pacs: Any, known: str) -> None:
-    """The study that waited is approved and arrives; the spooled one is there."""
+def images(api: Api) -> list[int]:
+    return [api.get(f"/api/studies/{study['id']}")["study"]["instances"] for study in studies(api)]
+
+
+def goes_on(api: Api, pacs: Any, known: str, torn: Torn) -> None:
+    """The study that waited is approved and arrives; the spooled one is there, and the torn one whole."""
+    path = f"/api/submissions/{torn.submission}/outcome"
+    until(lambda: api.get(path)["state"] == "validated")
+    assert api.get(path)["stored"] == TORN
     assert known in [study["id"] for study in studies(api)]
-    until(lambda: len(studies(api)) == 2)
-    (spooled,) = [study for study in studies(api) if study["id"] != known]
-    until(lambda: api.get(f"/api/studies/{spooled['id']}")["study"]["instances"] == IN_SPOOL)
+    until(lambda: len(studies(api)) == 3)
+    until(lambda: sorted(images(api)) == sorted([SLICES, IN_SPOOL, TORN]))
     detail = api.get(f"/api/studies/{known}")
     body = {name: detail[name] for name in ("study_revision", "match_revision")}
     body |= {"action": "approve", "target": "as-sent", "destinations": ["pacs"]}
@@ -112,7 +168,9 @@ def goes_on(api: Api, pacs: Any, known: str) -> None:
     assert api.get("/api/dead-letters") == []
 
 
-def test_saved_while_it_runs_and_brought_back_elsewhere(server: Server, pacs: Any, tmp_path: Path) -> None:
+def test_saved_while_it_runs_and_brought_back_elsewhere(
+    server: Server, torn: Torn, pacs: Any, tmp_path: Path
+) -> None:
     with server.api() as api:
         (study,) = studies(api)
     place = tmp_path / "backups"
@@ -133,13 +191,14 @@ def test_saved_while_it_runs_and_brought_back_elsewhere(server: Server, pacs: An
     assert "not empty" in run([*ANTEROOM, "restore", "--from", str(place), "--data", str(second.data)]).err
     second.start()
     try:
+        finish(torn, second.url, second.token)
         with second.api() as api:
-            goes_on(api, pacs, study["id"])
+            goes_on(api, pacs, study["id"], torn)
     finally:
         second.stop()
 
 
-def test_moved_to_a_cluster(server: Server, pacs: Any, tmp_path: Path) -> None:
+def test_moved_to_a_cluster(server: Server, torn: Torn, pacs: Any, tmp_path: Path) -> None:
     place = Place(tmp_path)
     with server.api() as api:
         (study,) = studies(api)
@@ -158,8 +217,10 @@ def test_moved_to_a_cluster(server: Server, pacs: Any, tmp_path: Path) -> None:
     process.start(lambda: ready(port), within=120)
     try:
         token = (server.data / "admin.token").read_text().strip()
-        with Api(f"http://127.0.0.1:{port}", token, timeout=60) as api:
-            goes_on(api, pacs, study["id"])
+        url = f"http://127.0.0.1:{port}"
+        finish(torn, url, token)
+        with Api(url, token, timeout=60) as api:
+            goes_on(api, pacs, study["id"], torn)
     finally:
         process.stop()
         asyncio.run(place.clear())
