@@ -1,6 +1,5 @@
 """The image's recipe keeps the rules that hadolint has, and fits the code. No container engine is needed."""
 
-import fnmatch
 import json
 import re
 import tomllib
@@ -11,6 +10,7 @@ from anteroom.settings import Settings
 from scripts import viewer
 from scripts.requirements import requirements
 from tests.unit.images.dockerfile import ROOT, Stage, stages
+from tests.unit.images.ignoring import ignored
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 STAGES = {stage.name: stage for stage in stages((ROOT / "Dockerfile").read_text())}
@@ -145,21 +145,6 @@ def test_the_whole_package_is_copied() -> None:
     copied = {text.split()[0] for text in STAGES["build"].all("COPY")}
     found = PROJECT["tool"]["setuptools"]["packages"]["find"]["include"]
     assert {name.removesuffix("*") for name in found} <= copied
-
-
-def ignored(path: str) -> bool:
-    """As .dockerignore says: the last line that fits decides."""
-    verdict = False
-    for line in (ROOT / ".dockerignore").read_text().splitlines():
-        pattern = line.strip().removeprefix("!")
-        if not pattern or pattern.startswith("#"):
-            continue
-        parents = [path, *(path[:i] for i, sign in enumerate(path) if sign == "/")]
-        plain = pattern.removeprefix("**/")
-        names = [p.rpartition("/")[2] for p in parents] if pattern.startswith("**/") else parents
-        if any(fnmatch.fnmatchcase(name, plain) for name in names):
-            verdict = not line.startswith("!")
-    return verdict
 
 
 def test_nothing_private_or_needless_reaches_the_build() -> None:
