@@ -193,8 +193,25 @@ def test_a_study_goes_its_way_through_all_of_them(
     (seen,) = _until(lambda: api.get(f"/dicomweb/study/{study['id']}/studies"))
     assert seen["00201208"]["Value"] == [20]
     assert api.get(f"/api/matches/{study['id']}")
+    assert _stored(api, sender) == 200
     assert api.get("/api/deliveries", study_id=study["id"]) is not None
     assert api.get("/api/notices") is not None
+
+
+def _stored(api: Api, token: str) -> int:
+    """One image by STOW-RS, which the spooling doors take."""
+    head = b"--b\r\nContent-Type: application/dicom\r\n\r\n"
+    answer = httpx.post(
+        f"{api.server}/dicomweb/studies",
+        content=head + (STUDY / "slice-01.dcm").read_bytes() + b"\r\n--b--\r\n",
+        headers={
+            "authorization": f"Bearer {token}",
+            "content-type": 'multipart/related; type="application/dicom"; boundary=b',
+            "accept": "application/dicom+json",
+        },
+        timeout=60,
+    )
+    return answer.status_code
 
 
 def _outcome(api: Api, submission: str) -> dict[str, Any]:
