@@ -100,10 +100,10 @@ class PackRef(Shape):
     id: str
     batch_id: str
     submission_id: str
-    key: str = Field(description="object key of the instances, back to back")
+    key: str = Field(description="object key of the instances; the index says where each lies")
     index_key: str = Field(description="object key of the index")
     instances: int
-    bytes: int
+    bytes: int = Field(description="size of the object of instances")
     sha256: str = Field(description="of the index object; the index holds a hash of every instance")
     skipped: tuple[int, ...] = Field(
         default=(),

@@ -12,7 +12,7 @@ from anteroom.client.files import LocalFile
 
 BLOCK = 512
 _SMALL = 8 << 20
-_SHARES = 24
+_SHARES = 12
 
 END = bytes(2 * BLOCK)
 _NAME_FIELD, _SIZE_FIELD = 100, 8 << 30
@@ -71,7 +71,7 @@ def plan(files: Iterable[LocalFile], batch_bytes: int, batch_files: int) -> list
 
 
 def even_share(files: Iterable[LocalFile]) -> int:
-    """Bytes of a batch so that a submission has a few dozen: the first ones are read while the others
+    """Bytes of a batch so that a submission has a dozen: the first ones are read while the others
     are still on their way. Never below 8 MiB, where the fixed cost of a batch would show."""
     return max(_SMALL, sum(file.size for file in files) // _SHARES)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.cases.http_ingest import until_viewable
 from bench.images import make_series
 from bench.result import Result
-from bench.servers import anteroom
+from bench.servers import Anteroom, anteroom
 
 
 def run() -> Iterator[Result]:
@@ -31,5 +31,5 @@ def run() -> Iterator[Result]:
     yield from (memory, after, cpu, ready)
 
 
-def _cpu_seconds(server) -> float:
+def _cpu_seconds(server: Anteroom) -> float:
     return sum(sum(process.cpu_times()[:2]) for process in server.processes())

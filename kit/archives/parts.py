@@ -2,13 +2,52 @@
 
 import bisect
 import io
-from collections.abc import Sequence
-from typing import BinaryIO
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import BinaryIO, cast
 
 from kit.objects.port import Objects
 
 WHOLE = 48 * 1024 * 1024
 """Up to this many bytes a batch is read into memory once, by one read a part."""
+
+
+class Memory(io.RawIOBase):
+    """A seekable reader over bytes in memory, which `view` gives without a copy."""
+
+    def __init__(self, view: memoryview) -> None:
+        self.view = view
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: len(self.view)}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def read(self, size: int | None = -1) -> bytes:
+        end = len(self.view) if size is None or size < 0 else self._position + size
+        data = bytes(self.view[self._position : end])
+        self._position += len(data)
+        return data
+
+    def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
+        data = self.view[self._position : self._position + len(buffer)]
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def window(self, offset: int, size: int) -> "Memory":
+        """A reader over a range of the same bytes."""
+        return Memory(self.view[offset : offset + size])
 
 
 class _Parts(io.RawIOBase):
@@ -60,14 +99,29 @@ class _Parts(io.RawIOBase):
         super().close()
 
 
-def open_parts(objects: Objects, parts: Sequence[tuple[str, int]]) -> BinaryIO:
-    """One seekable reader over object parts (key, bytes) that follow each other.
+@contextmanager
+def open_parts(objects: Objects, parts: Sequence[tuple[str, int]]) -> Iterator[BinaryIO]:
+    """One seekable reader over object parts (key, bytes) that follow each other: a Memory up to WHOLE.
+    What was made of it must not be used after the block.
 
     Raises NotFound for a part that is not there.
     """
-    if sum(size for _, size in parts) <= WHOLE:
-        return io.BytesIO(b"".join(objects.read(key) for key, _ in parts))
-    return io.BufferedReader(_Parts(objects, parts), 1 << 20)
+    size = sum(size for _, size in parts)
+    if size > WHOLE:
+        with io.BufferedReader(_Parts(objects, parts), 1 << 20) as reader:
+            yield reader
+        return
+    if len(parts) == 1:
+        with objects.view(parts[0][0]) as view:
+            yield cast(BinaryIO, Memory(view))
+        return
+    memory = bytearray(size)
+    done = 0
+    for key, _ in parts:
+        with objects.view(key) as view:
+            memory[done : done + len(view)] = view
+            done += len(view)
+    yield cast(BinaryIO, Memory(memoryview(memory)[:done]))
 
 
 class _Window(io.RawIOBase):

@@ -1,4 +1,5 @@
-"""Packs: the clean instances of one study out of one batch, back to back, and their index beside.
+"""Packs: the clean instances of one study out of one batch, and their index beside. They lie back to
+back, or, where the batch held nothing else and nothing had to be changed, as they came in its tar.
 
 The index object: one header JSON after the other, then a table (JSON), then 20 bytes: offset and
 length of the table and a mark. So the headers of a run of instances are one ranged read.
@@ -17,11 +18,12 @@ from typing import Any, BinaryIO, Self
 
 import orjson
 
+from kit.archives.parts import Memory
 from kit.dicom.elements import Span
 from kit.dicom.frames import Frames
 from kit.dicom.instance import Instance
 from kit.errors import PermanentError
-from kit.objects.port import Objects
+from kit.objects.port import Objects, ObjectWriter
 
 _BLOCK = 1024 * 1024
 _TAIL = Struct(">QI8s")
@@ -101,15 +103,21 @@ class PackWriter:
     """Writes a pack and its index. Neither exists before commit(); leaving without it drops both.
     After an error in add() the pack can't be used any more."""
 
-    def __init__(self, objects: Objects, key: str, index_key: str) -> None:
-        self._data = objects.writer(key)
+    def __init__(self, objects: Objects, key: str, index_key: str, *, adopted: str = "") -> None:
+        """`adopted`: key of an object that holds every instance already, whole and as it is to be
+        stored. It becomes the pack without being written again."""
+        self._objects = objects
+        self._key = key
+        self._adopted = adopted
+        self._data: ObjectWriter | None = None if adopted else objects.writer(key)
         self._index = objects.writer(index_key)
         self._index_hash = hashlib.sha256()
         self._entries: list[PackEntry] = []
         self._study = ""
 
     def __enter__(self) -> Self:
-        self._data.__enter__()
+        if self._data is not None:
+            self._data.__enter__()
         self._index.__enter__()
         return self
 
@@ -117,22 +125,21 @@ class PackWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._index.__exit__(kind, error, trace)
-        self._data.__exit__(kind, error, trace)
+        if self._data is not None:
+            self._data.__exit__(kind, error, trace)
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def tell(self) -> int:
-        """Bytes of instances so far."""
-        return self._data.tell()
-
-    def add(self, instance: Instance, file: BinaryIO, file_id: str) -> PackEntry:
-        """Copy one instance of `file` (what read_instance got), hashing it in the same pass.
+    def add(self, instance: Instance, file: BinaryIO, file_id: str, *, place: int = 0) -> PackEntry:
+        """Copy one instance of `file` (what read_instance got), hashing it in the same pass; of an
+        adopted object it is only hashed, and `place` is where it begins there.
 
         Raises OSError or EOFError when the source can't be read to its end, NoSpace.
         """
         source = instance.source or file
-        offset = self._data.tell()
+        offset = place if self._data is None else self._data.tell()
+        length = 0
         digest = hashlib.sha256()
         skip = instance.dataset_offset
         for block in self._blocks(instance, source):
@@ -141,7 +148,9 @@ class PackWriter:
             else:
                 digest.update(block[skip:] if skip else block)
                 skip = 0
-            self._data.write(block)
+            length += len(block)
+            if self._data is not None:
+                self._data.write(block)
         if instance.source is not None:
             instance.source.close()
         json = Span(self._index.tell(), len(instance.json))
@@ -154,7 +163,7 @@ class PackWriter:
             series_instance_uid=instance.series_instance_uid,
             transfer_syntax=instance.transfer_syntax,
             offset=offset,
-            length=self._data.tell() - offset,
+            length=length,
             dataset_offset=instance.dataset_offset,
             header_end=instance.header_end,
             pixel_end=instance.pixel_end,
@@ -171,14 +180,14 @@ class PackWriter:
         return entry
 
     def commit(self) -> tuple[int, int, str]:
-        """Make both durable, the index last: instances, bytes, SHA-256 of the index object."""
+        """Make both durable, the index last: instances, bytes of the pack, SHA-256 of the index object."""
         table = _table(self._study, self._entries)
         start = self._index.tell()
         self._write_index(table)
         self._write_index(_TAIL.pack(start, len(table), _MARK))
-        size = self._data.commit().size
+        stored = self._objects.copy(self._adopted, self._key) if self._data is None else self._data.commit()
         self._index.commit()
-        return len(self._entries), size, self._index_hash.hexdigest()
+        return len(self._entries), stored.size, self._index_hash.hexdigest()
 
     def _write_index(self, data: bytes) -> None:
         self._index.write(data)
@@ -189,6 +198,12 @@ class PackWriter:
         for piece in instance.pieces:
             if isinstance(piece, bytes):
                 yield memoryview(piece)
+                continue
+            if isinstance(source, Memory):
+                block = source.view[piece.offset : piece.offset + piece.length]
+                if len(block) < piece.length:
+                    raise EOFError("the source ended while it was copied")
+                yield block
                 continue
             left = piece.length
             source.seek(piece.offset)

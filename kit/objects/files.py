@@ -1,10 +1,11 @@
 """Objects as files below one folder: temporary file, fsync, rename, fsync of the folder."""
 
 import errno
+import mmap
 import os
 import secrets
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -13,9 +14,14 @@ from kit import hold
 from kit.errors import NoSpace, NotFound, TransientError
 from kit.objects.keys import checked
 from kit.objects.port import ObjectStat
+from kit.objects.writeback import start_writing
 
 _BLOCK = 1 << 20
 _READ_MAX = 64 << 20
+_AHEAD = 4 << 20
+"""Bytes written before the disk is told to begin with them, so that the sync at the end finds little."""
+_NO_LINKS = (errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS)
+"""What file systems without hard links answer, and those that have no more for this file."""
 
 
 class FileObjects:
@@ -61,6 +67,38 @@ class FileObjects:
                 writer.write(block)
                 size -= len(block)
             writer.commit()
+
+    def copy(self, source: str, key: str) -> ObjectStat:
+        origin = self.root / checked(source)
+        temporary = self._temporary / secrets.token_hex(12)
+        try:
+            os.link(origin, temporary)
+        except FileNotFoundError as error:
+            raise NotFound("no-object", "That content is no longer here.") from error
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise _named(error) from error
+            return self.put(key, self.stream(source))
+        try:
+            _move_into_place(self.root, temporary, checked(key))
+        except OSError as error:
+            raise _named(error) from error
+        finally:
+            temporary.unlink(missing_ok=True)  # still there where the key was this very file's already
+        return ObjectStat(key, (self.root / key).stat().st_size)
+
+    @contextmanager
+    def view(self, key: str) -> Iterator[memoryview]:
+        with self.open(key) as file:
+            if os.fstat(file.fileno()).st_size == 0:
+                yield memoryview(b"")
+                return
+            mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+        try:
+            yield memoryview(mapped)
+        finally:
+            with suppress(BufferError):  # an error on its way out may still refer to a piece of it
+                mapped.close()
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         with self.open(key) as file:
@@ -124,6 +162,7 @@ class FileWriter:
         self._temporary = temporary
         self._key = key
         self._size = 0
+        self._started = 0
         self._done = False
         try:
             self._file = temporary.open("wb", buffering=0)
@@ -138,6 +177,9 @@ class FileWriter:
                 view = view[self._file.write(view) :]
         except OSError as error:
             raise _named(error) from error
+        if self._size - self._started >= _AHEAD:
+            start_writing(self._file.fileno(), self._started, self._size - self._started)
+            self._started = self._size
 
     def tell(self) -> int:
         return self._size

@@ -6,6 +6,7 @@ asyncio.to_thread. Keys are made by the program alone, of [a-z0-9._/-]: nothing 
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -51,6 +52,16 @@ class Objects(Protocol):
 
     def upload(self, key: str, file: BinaryIO, size: int) -> None:
         """Store the next `size` bytes of the file: atomic, durable on return. Raises NoSpace."""
+        ...
+
+    def copy(self, source: str, key: str) -> ObjectStat:
+        """Give an object a second name, under which it stays when the first is deleted: no bytes move
+        where the adapter can. Atomic, durable on return; replaces what had the key. Raises NotFound."""
+        ...
+
+    def view(self, key: str) -> AbstractContextManager[memoryview]:
+        """All bytes of a small object, to be read within the block: not copied where the adapter can.
+        Raises NotFound."""
         ...
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:

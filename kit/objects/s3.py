@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import BinaryIO, Self, cast
 
 from minio import Minio
+from minio.commonconfig import ComposeSource, CopySource
 from minio.error import MinioException, S3Error
 from minio.sse import SseS3
 from urllib3 import BaseHTTPResponse, PoolManager, Retry, Timeout
@@ -25,6 +26,8 @@ _READ_MAX = 64 << 20
 _PART = 16 << 20
 _IN_MEMORY = 8 << 20
 _WINDOW = 1 << 20
+_COPY_MAX = 5 << 30
+"""What one CopyObject takes."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,27 @@ class S3Objects:
                 part_size=max(_PART, 5 << 20),
                 sse=SseS3() if self._settings.encrypt else None,
             )
+
+    def copy(self, source: str, key: str) -> ObjectStat:
+        size = self._size(source)
+        bucket = self._settings.bucket
+        sse = SseS3() if self._settings.encrypt else None
+        with _errors():
+            if size <= _COPY_MAX:
+                self._client.copy_object(bucket, checked(key), CopySource(bucket, checked(source)), sse=sse)
+            else:
+                parts = [ComposeSource(bucket, checked(source))]
+                self._client.compose_object(bucket, checked(key), parts, sse=sse)
+        return ObjectStat(key, size)
+
+    @contextmanager
+    def view(self, key: str) -> Iterator[memoryview]:
+        memory = bytearray(self._size(key))
+        done = 0
+        for block in self.stream(key):
+            memory[done : done + len(block)] = block
+            done += len(block)
+        yield memoryview(memory)[:done]
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         if length is None:

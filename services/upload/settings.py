@@ -11,7 +11,10 @@ class UploadSettings(BaseModel):
 
     batch_bytes: int = Field(default=32 * MIB, description="a batch of several files is about this large")
     batch_files: int = Field(default=512, description="files in one batch")
-    part_bytes: int = Field(default=8 * MIB, description="size of the parts a tus upload is stored in")
+    part_bytes: int = Field(
+        default=32 * MIB,
+        description="size of the parts a tus upload is stored in; a batch in one part is stored once",
+    )
     max_file_bytes: int = Field(default=16 * GIB, description="one file, one tus upload")
     max_submission_bytes: int = 200 * GIB
     max_files: int = Field(default=50_000, description="in one submission")

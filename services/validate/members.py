@@ -5,10 +5,10 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from kit.archives import ArchiveError
-from kit.archives.parts import window
+from kit.archives.parts import Memory, window
 from kit.archives.tar import headers
 
 IN_MEMORY = 8 * 1024 * 1024
@@ -28,6 +28,8 @@ class BatchMember:
 
     def open(self, tar: BinaryIO) -> BinaryIO:
         """A seekable reader of this member alone: in memory where it is small."""
+        if isinstance(tar, Memory):
+            return cast(BinaryIO, tar.window(self.offset, self.size))
         if self.size <= IN_MEMORY:
             tar.seek(self.offset)
             return io.BytesIO(tar.read(self.size))

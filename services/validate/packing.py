@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
+from kit.dicom.elements import Span
 from kit.dicom.instance import Instance, read_instance
 from kit.dicom.pack import PackWriter
 from kit.errors import AnteroomError
@@ -39,15 +40,29 @@ class StudyFiles:
         self.items.append((member, record, instance))
         self.needs_person = self.needs_person or instance.needs_person
 
+    def untouched(self) -> bool:
+        """Whether every instance is stored as it came, byte for byte."""
+        return all(
+            instance.source is None and instance.pieces == (Span(0, member.size),)
+            for member, _, instance in self.items
+        )
+
 
 def study_id(job: BatchJob, study_instance_uid: str) -> str:
     return keyed_id(job.site_key, job.origin, study_instance_uid, str(_GENERATION))
 
 
 def write_pack(
-    objects: Objects, job: BatchJob, tar: BinaryIO, study: StudyFiles, mark: Callable[[int], None]
+    objects: Objects,
+    job: BatchJob,
+    tar: BinaryIO,
+    study: StudyFiles,
+    mark: Callable[[int], None],
+    *,
+    adopted: str = "",
 ) -> WrittenPack:
-    """Write one study's pack and index; sets study, pack and position in the records.
+    """Write one study's pack and index; sets study, pack and position in the records. `adopted`: key of
+    the batch's one part, where the batch holds nothing but this study, as it is to be stored.
 
     Names derive from the batch, so that a replay writes the same bytes under the same keys.
     Raises Unreadable for the member at fault, NoSpace.
@@ -57,14 +72,14 @@ def write_pack(
     pack_id = derived_id("pack", job.batch_id, study_key)
     key, index_key = f"studies/{study_key}/{pack_id}.dcm", f"studies/{study_key}/{pack_id}.idx"
     findings: list[Finding] = list(study.extra)
-    with PackWriter(objects, key, index_key) as writer:
+    with PackWriter(objects, key, index_key, adopted=adopted) as writer:
         for member, record, instance in study.items:
             mark(member.index)
             file = member.open(tar)
             try:
                 # A converted instance was let go: its temporary copy is made again, one at a time.
                 current = read_instance(file, member.size) if instance.source is not None else instance
-                entry = writer.add(current, file, record.id)
+                entry = writer.add(current, file, record.id, place=member.offset)
             except (EOFError, ValueError) as error:
                 raise Unreadable(member.index) from error
             record.study_id, record.pack_id, record.position = study_key, pack_id, entry.position

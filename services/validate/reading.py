@@ -238,7 +238,9 @@ class _Reading:
     def _pack(self, study: StudyFiles) -> None:
         while study.items:
             try:
-                written = write_pack(self.objects, self.job, self.tar, study, self.mark)
+                written = write_pack(
+                    self.objects, self.job, self.tar, study, self.mark, adopted=self._adoptable(study)
+                )
             except Unreadable as error:
                 self._drop(study, error.index)
                 continue
@@ -246,6 +248,13 @@ class _Reading:
             self.result.files.extend(record for _, record, _ in study.items)
             self.findings.extend(written.findings)
             return
+
+    def _adoptable(self, study: StudyFiles) -> str:
+        """The key of the batch's one part, where it holds this study's instances and nothing else."""
+        found, parts = self.found, self.job.parts
+        alone = len(parts) == 1 and len(study.items) == len(found.members)
+        pure = not (found.damaged or found.unannounced or found.not_files)
+        return parts[0][0] if alone and pure and study.untouched() else ""
 
     def _drop(self, study: StudyFiles, index: int) -> None:
         for item in list(study.items):

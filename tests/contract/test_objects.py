@@ -129,3 +129,33 @@ def test_keys_the_program_would_never_make_are_refused(objects, key: str) -> Non
 def test_the_adapter_travels_to_helper_processes(objects) -> None:
     objects.put("k", [b"x"])
     assert pickle.loads(pickle.dumps(objects)).read("k") == b"x"
+
+
+def test_a_copy_stays_when_the_first_name_goes(objects) -> None:
+    objects.put("incoming/a", [b"bytes"])
+    assert objects.copy("incoming/a", "studies/s/p.dcm").size == 5
+    objects.copy("incoming/a", "studies/s/p.dcm")
+    objects.delete("incoming/a")
+    assert objects.read("studies/s/p.dcm") == b"bytes"
+    assert [stat.key for stat in objects.list("")] == ["studies/s/p.dcm"]
+    with pytest.raises(NotFound):
+        objects.copy("incoming/a", "studies/s/q.dcm")
+
+
+def test_a_copy_replaces_what_had_the_key(objects) -> None:
+    objects.put("old", [b"old"])
+    objects.put("new", [b"new"])
+    objects.copy("new", "old")
+    assert objects.read("old") == objects.read("new") == b"new"
+
+
+def test_a_view_is_the_whole_object(objects) -> None:
+    objects.put("k", [b"0123456789"])
+    objects.put("empty", [])
+    with objects.view("k") as view:
+        assert bytes(view[3:6]) == b"345"
+        assert len(view) == 10
+    with objects.view("empty") as view:
+        assert bytes(view) == b""
+    with pytest.raises(NotFound), objects.view("absent"):
+        pass

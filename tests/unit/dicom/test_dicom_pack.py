@@ -69,7 +69,7 @@ def test_commit_tells_the_hash_of_the_index(objects: FileObjects) -> None:
     data = files()[0]
     with PackWriter(objects, KEY, INDEX_KEY) as pack:
         pack.add(read(data), BytesIO(data), "12.3")
-        assert (len(pack), pack.tell()) == (1, len(data))
+        assert len(pack) == 1
         assert pack.commit() == (1, len(data), hashlib.sha256(objects.read(INDEX_KEY)).hexdigest())
 
 
