@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import threading
@@ -11,8 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
+from tests.neighbours.process import binary
 from tests.unit.k8s.fronting import CONF
 
 
@@ -25,11 +23,7 @@ class Front:
 @contextmanager
 def fronting(ports: dict[str, int], folder: Path) -> Iterator[Front]:
     """nginx with the file as it is, but for addresses and places to write."""
-    binary = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if binary is None:
-        if os.environ.get("CI"):
-            pytest.fail("nginx is not installed (Debian: nginx-light)")
-        pytest.skip("nginx is not installed (Debian: nginx-light)")
+    program = binary("nginx", "nginx-light")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -39,7 +33,7 @@ def fronting(ports: dict[str, int], folder: Path) -> Iterator[Front]:
     (folder / "nginx.conf").write_text(text)
     own = "user root; " if os.geteuid() == 0 else ""
     process = subprocess.Popen(
-        [binary, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-g", f"{own}daemon off;"],
+        [program, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-g", f"{own}daemon off;"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )

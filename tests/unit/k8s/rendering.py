@@ -1,15 +1,14 @@
 """What Kustomize makes of k8s/, and ways to look into it."""
 
 import functools
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from scripts.kustomize import command, render
+from tests.neighbours.process import missing
 
 K8S = Path(__file__).parents[3] / "k8s"
 OVERLAYS = ("base", "overlays/dev", "overlays/prod")
@@ -24,9 +23,7 @@ Document = dict[str, Any]
 def rendered(overlay: str) -> list[Document]:
     """Skips the test where nothing renders; in CI that is a failure."""
     if command() is None:
-        if os.environ.get("CI"):
-            pytest.fail("neither kustomize nor kubectl is here: make kustomize")
-        pytest.skip("neither kustomize (make kustomize) nor kubectl is here")
+        missing("neither kustomize (make kustomize) nor kubectl is here")
     return _rendered(overlay)
 
 
