@@ -112,7 +112,7 @@ def _target(
 
 def _known_patient(api: Api, key: str) -> dict[str, Any]:
     """A patient of the hospital who is no candidate, by key or ID."""
-    found = rows(api.get("/api/patients", q=key))
+    found = rows(api.post("/api/patients/search", {"q": key}))
     exact = [row for row in found if key in {row["patient_key"], row["patient"]["patient_id"]}]
     if len(exact) != 1:
         raise Failure(

@@ -66,7 +66,9 @@ def listed(api: Api, limit: int, **query: Any) -> tuple[list[dict[str, Any]], st
     found: list[dict[str, Any]] = []
     cursor = None
     while len(found) < limit:
-        page = api.get("/api/studies", limit=min(200, limit - len(found)), cursor=cursor, **query)
+        page = api.post(
+            "/api/studies/search", {**query, "limit": min(200, limit - len(found)), "cursor": cursor}
+        )
         found += page["studies"]
         cursor = page["cursor"]
         if cursor is None:

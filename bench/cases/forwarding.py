@@ -50,7 +50,9 @@ commitment = false
 def _forward(server: Anteroom, study_uid: str, received: Path) -> float:
     """From the decision until the last image is a file at the receiver."""
     api = Api(server.url, server.token)
-    study = api.get("/api/studies", q=study_uid)["studies"][0]["id"]
+    while not (found := api.post("/api/studies/search", {"q": study_uid, "state": "unmatched"})["studies"]):
+        time.sleep(0.05)
+    study = found[0]["id"]
     case = api.get(f"/api/studies/{study}")
     body = {"action": "approve", "study_revision": case["study_revision"], "destinations": ["bench"]}
     patient = {"patient": {"patient_id": "L1", "issuer": "HOSPITAL", "name": "Local^Patient"}}

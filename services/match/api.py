@@ -4,7 +4,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from kit.documents.port import Documents
@@ -67,21 +67,10 @@ def routes(documents: Documents, door: Hl7Door, server: MllpServer) -> APIRouter
             raise NotFound("no-match", "There is no study with that id, or it was not looked at yet.")
         return found.match
 
-    @router.get("/patients")
-    async def search_patients(
-        q: Annotated[str, Query(min_length=2, max_length=100)],
-        limit: Annotated[int, Query(ge=1, le=50)] = 20,
-        caller: Principal = Caller,
-    ) -> FoundPatients:
-        """Local patients by the beginning of their ID, or of the words of their name."""
-        return await found(PatientSearch(q=q, limit=limit), caller)
-
     @router.post("/patients/search")
-    async def find_patients(search: PatientSearch, caller: Principal = Caller) -> FoundPatients:
-        """The same for pages: what is looked for may be a name, and stands in no address."""
-        return await found(search, caller)
-
-    async def found(search: PatientSearch, caller: Principal) -> FoundPatients:
+    async def search_patients(search: PatientSearch, caller: Principal = Caller) -> FoundPatients:
+        """Local patients by the beginning of their ID, or of the words of their name, which stand in no
+        address."""
         caller.require(Role.APPROVE)
         patients = await index.search(search.q, search.limit)
         orders = await index.orders(patient.key for patient in patients)

@@ -1,8 +1,8 @@
 """The study routes: list, detail, decision."""
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from kit.access import is_physician, sees_all, visible
 from kit.documents.port import HasPrefix, In, Scalar
@@ -13,7 +13,8 @@ from schemas.shapes import Decision
 from services.portal.audit import Views
 from services.portal.decisions import decide_by_person, visible_case
 from services.portal.models import CASES, Case
-from services.portal.rules.decide import Request, StaleView
+from services.portal.rules.decide import Request as Asked
+from services.portal.rules.decide import StaleView
 from services.portal.rules.search import found, words
 from services.portal.rules.state import State
 from services.portal.views import Studies, StudyDetail, detail, line
@@ -25,6 +26,16 @@ class WhoAmI(BaseModel):
     id: str
     name: str
     roles: list[Role]
+
+
+class StudySearch(BaseModel):
+    """`q`: beginnings of patient name, ID, accession number, or the UID. `sender`: id of an account."""
+
+    q: str = Field(default="", max_length=200)
+    state: State | None = None
+    sender: str = Field(default="", max_length=64)
+    limit: int = Field(default=50, ge=1)
+    cursor: str | None = Field(default=None, max_length=500)
 
 
 class Decided(BaseModel):
@@ -43,17 +54,27 @@ def routes(kit: Kit, page_limit: int) -> APIRouter:
 
     @router.get("/studies")
     async def studies(
+        request: Request,
         state: State | None = None,
-        q: str = Query(default="", max_length=200, description="patient name or ID, accession number or UID"),
         sender: str = Query(default="", max_length=64, description="id of a sender account"),
         limit: int = Query(default=50, ge=1),
         cursor: str | None = Query(default=None, max_length=500),
         who: Principal = Caller,
     ) -> Studies:
         """Newest first: those the caller may see."""
+        if "q" in request.query_params:
+            raise Refused("search-by-post", "A name has no place in an address: POST /api/studies/search.")
+        return await chosen(StudySearch(state=state, sender=sender, limit=limit, cursor=cursor), who)
+
+    @router.post("/studies/search")
+    async def search(search: StudySearch, who: Principal = Caller) -> Studies:
+        """The same by patient name or ID, accession number or UID, which stand in no address."""
+        return await chosen(search, who)
+
+    async def chosen(search: StudySearch, who: Principal) -> Studies:
         if not sees_all(who) and who.kind != "share" and not who.may(Role.VIEW):
             who.require(Role.SEND)
-        return await _list(kit, who, state, q, sender, min(limit, page_limit), cursor)
+        return await _list(kit, who, search, min(search.limit, page_limit))
 
     @router.get("/studies/{study_id}")
     async def study(study_id: str, who: Principal = Caller) -> StudyDetail:
@@ -62,7 +83,7 @@ def routes(kit: Kit, page_limit: int) -> APIRouter:
         return detail(case, found_study, staff=is_physician(who))
 
     @router.post("/studies/{study_id}/decision", response_model=Decided)
-    async def decision(study_id: str, request: Request, who: Principal = Caller) -> Decided | JSONResponse:
+    async def decision(study_id: str, request: Asked, who: Principal = Caller) -> Decided | JSONResponse:
         await visible_case(kit.documents, who, study_id)
         who.require(Role.APPROVE)
         try:
@@ -75,23 +96,22 @@ def routes(kit: Kit, page_limit: int) -> APIRouter:
     return router
 
 
-async def _list(
-    kit: Kit, who: Principal, state: State | None, q: str, sender: str, limit: int, cursor: str | None
-) -> Studies:
+async def _list(kit: Kit, who: Principal, search: StudySearch, limit: int) -> Studies:
     """A page may hold fewer than `limit` when a search of several words sifts much; its cursor goes on."""
     where: dict[str, Scalar | HasPrefix | In] = {}
     if not sees_all(who):
         where["id"] = In((await visible(kit.documents, who)).ids)
-    if state is not None:
-        where["state"] = state.value
-    if sender:
-        where["sender_id"] = sender
-    asked = words(q)
-    if q.strip() and not asked:
+    if search.state is not None:
+        where["state"] = search.state.value
+    if search.sender:
+        where["sender_id"] = search.sender
+    asked = words(search.q)
+    if search.q.strip() and not asked:
         raise Refused("bad-query", "Search for at least one letter or digit.")
     if asked:
         where["tokens"] = HasPrefix(max(asked, key=len))
     kept: list[Case] = []
+    cursor = search.cursor
     for _ in range(_PAGES_SEARCHED):
         page = await kit.documents.find(
             CASES, where, order="arrived_at", descending=True, limit=limit - len(kept), cursor=cursor

@@ -87,7 +87,7 @@ class Case(Doc):
     flagged: bool = False
     """A finding asks a person to look closely."""
     tokens: list[str] = Field(default_factory=list)
-    """What GET /api/studies?q= finds it by."""
+    """What POST /api/studies/search finds it by."""
 
 
 class AuditEntry(Doc):

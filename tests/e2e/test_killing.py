@@ -269,7 +269,7 @@ def _account_for_all(server: Server, pacs: Any, tally: Tally) -> None:
             assert sum(outcome[part] for part in parts) == files
             assert (outcome["document"], outcome["refused"], outcome["waiting"]) == (1, 2, 0)
         for label in tally.acknowledged:
-            assert api.get("/api/patients", q=f"L{label}")["patients"], (
+            assert api.post("/api/patients/search", {"q": f"L{label}"})["patients"], (
                 f"the acknowledged message of {label} is lost"
             )
 

@@ -22,7 +22,7 @@ class Chosen(BaseModel):
 
 
 class Typed(BaseModel):
-    """An identity as the approver typed it, or took it from GET /api/patients."""
+    """An identity as the approver typed it, or took it from POST /api/patients/search."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     patient: Demographics

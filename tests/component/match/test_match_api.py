@@ -37,10 +37,17 @@ async def test_match_of_a_study(running: Running, http: httpx.AsyncClient) -> No
     assert (missing.status_code, missing.json()["code"]) == (404, "no-match")
 
 
-@pytest.mark.parametrize("path", ["/api/matches/s1", "/api/patients?q=muster", "/api/feed"])
+@pytest.mark.parametrize("path", ["/api/matches/s1", "/api/feed"])
 async def test_local_patients_are_not_for_senders(http: httpx.AsyncClient, path: str) -> None:
     assert (await http.get(path)).status_code == 401
     assert (await http.get(path, headers=_as("clinic"))).status_code == 403
+
+
+async def test_senders_find_no_patients_and_no_address_names_one(http: httpx.AsyncClient) -> None:
+    search = {"q": "muster"}
+    assert (await http.post("/api/patients/search", json=search)).status_code == 401
+    assert (await http.post("/api/patients/search", json=search, headers=_as("clinic"))).status_code == 403
+    assert (await http.get("/api/patients", params=search, headers=_as("clerk"))).status_code == 404
 
 
 @pytest.mark.parametrize("text", ["mull", "MÜLLER", "mueller jö", "Jörg, Mül", "müller^jörg", "47", "4711"])
@@ -48,7 +55,7 @@ async def test_patients_are_found_by_beginnings(running: Running, http: httpx.As
     await running.send(
         adt(name="Müller^Jörg"), order(name="Müller^Jörg"), adt(patient_id="9", name="Else^One")
     )
-    answer = await http.get("/api/patients", params={"q": text}, headers=_as("clerk"))
+    answer = await http.post("/api/patients/search", json={"q": text}, headers=_as("clerk"))
     found = answer.json()["patients"]
     assert [one["patient"]["patient_id"] for one in found] == ["4711"]
     assert found[0]["orders"][0]["order"]["accession_number"] == "ACC1"
@@ -57,7 +64,7 @@ async def test_patients_are_found_by_beginnings(running: Running, http: httpx.As
 @pytest.mark.parametrize("text", ["nobody", "ller", "müller anna", "x' OR 1=1", "*", "%%", "...."])
 async def test_nobody_is_found(running: Running, http: httpx.AsyncClient, text: str) -> None:
     await running.send(adt(name="Müller^Jörg"))
-    answer = await http.get("/api/patients", params={"q": text}, headers=_as("clerk"))
+    answer = await http.post("/api/patients/search", json={"q": text}, headers=_as("clerk"))
     assert answer.status_code in (200, 422, 400)
     assert answer.json().get("patients", []) == []
 
@@ -65,7 +72,7 @@ async def test_nobody_is_found(running: Running, http: httpx.AsyncClient, text: 
 async def test_retired_ids_find_the_survivor_once(running: Running, http: httpx.AsyncClient) -> None:
     await running.send(adt(patient_id="OLD1"), merge("NEW1", "OLD1"))
     for text in ("OLD1", "muster"):
-        answer = await http.get("/api/patients", params={"q": text}, headers=_as("clerk"))
+        answer = await http.post("/api/patients/search", json={"q": text}, headers=_as("clerk"))
         assert [one["patient"]["patient_id"] for one in answer.json()["patients"]] == ["NEW1"]
 
 

@@ -152,6 +152,7 @@ _allow(
     GET /
     POST /
     GET /api/studies
+    POST /api/studies/search
     GET /api/submissions
     POST /api/uploads/{upload_id}
     GET /inbox/counts
@@ -250,7 +251,6 @@ _allow(
     POST /api/deliveries/{delivery_id}/retry ?
     GET /api/destinations
     GET /api/matches/{study_id}
-    GET /api/patients
     POST /api/patients/search
     POST /api/studies/{study_id}/decision =
     POST /studies/{study_id}/decision =
