@@ -12,7 +12,7 @@ _LONGEST, _MOST = 64, 64
 def words(text: str) -> list[str]:
     """Without case and accents, split at what is neither letter nor digit; a UID stays whole."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
-    if re.fullmatch(r"\s*\d+(\.\d+){3,}\.?\s*", plain):
+    if re.fullmatch(r"\s*(\d+(\.\d+){3,}\.?|2\.25\.\d+)\s*", plain):
         return [plain.strip()[:_LONGEST]]
     return [word[:_LONGEST] for word in re.split(r"[\W_]+", plain) if word]
 

@@ -155,6 +155,8 @@ def test_any_order_and_any_repetition_gives_the_same_case():
 def test_search_words_ignore_case_accents_and_signs():
     assert words("Müller^Jörg") == ["muller", "jorg"]
     assert words("1.2.840.113619.2") == ["1.2.840.113619.2"]
+    assert words(" 2.25.15467684 ") == ["2.25.15467684"], "made of a UUID (PS3.5 B.2)"
+    assert words("12.03.1970") == ["12", "03", "1970"]
     assert words("ACC-9") == ["acc", "9"]
     tokens = case().tokens
     assert found(words("mul JÖRG"), tokens)
