@@ -1,12 +1,20 @@
 """What operators ask of a running installation: the log, dead letters and their replay, the lag."""
 
+from collections.abc import Iterable
+from functools import cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from anteroom.collections import collections
+from kit.documents.port import Collection, Range
 from kit.identity import Principal, Role
-from kit.metrics import BUS_LAG, DEAD_LETTERS
+from kit.metrics import BUS_LAG, DEAD_LETTERS, TASKS_DUE
 from kit.service import Caller, Kit, Service
+from kit.tasks import TaskDoc
+
+_COUNTED = 10_000
+"""Due tasks of a kind are counted no further."""
 
 
 def build(kit: Kit) -> Service:
@@ -54,8 +62,18 @@ def build(kit: Kit) -> Service:
     return Service(name="operations", routers=[router])
 
 
-async def refresh_metrics(kit: Kit) -> None:
-    """Bring the gauges that are read, not counted, up to date: called when metrics are scraped."""
+async def refresh_metrics(kit: Kit, services: Iterable[str]) -> None:
+    """Bring the gauges that are read, not counted, up to date: called when metrics are scraped.
+    `services` are those of this process."""
+    for service in services:
+        due = {"due_at": Range(None, kit.clock())}
+        found = [await kit.documents.count(tasks, due, cap=_COUNTED) for tasks in _tasks(service)]
+        TASKS_DUE.labels(service=service).set(sum(found))
     for (group, topic), events in (await kit.bus.lag()).items():
         BUS_LAG.labels(group=group, topic=topic).set(events)
     DEAD_LETTERS.set(len(await kit.bus.dead_letters(limit=1000)))
+
+
+@cache
+def _tasks(service: str) -> list[Collection[Any]]:
+    return [one for one in collections([service]) if issubclass(one.model, TaskDoc)]

@@ -43,7 +43,7 @@ async def serve(settings: Settings, names: Sequence[str], *, stop: asyncio.Event
     doors = Doors(cluster)
     services = [BUILDERS[name](cluster.kit, settings) for name in names]
     all_services = [*services, operations.build(cluster.kit), doors.service()]
-    app = build_app(cluster.kit, all_services, lambda: _refresh(cluster.kit))
+    app = build_app(cluster.kit, all_services, lambda: _refresh(cluster.kit, names))
     listener = listen(settings.http.host, settings.http.port)
     server = Server(uvicorn_config(app, settings))
     serving = asyncio.create_task(server.serve([listener]))
@@ -107,7 +107,7 @@ async def _end(cluster: Cluster, services: Sequence[Service], starting: "asyncio
         raise failed
 
 
-async def _refresh(kit: Kit) -> None:
+async def _refresh(kit: Kit, services: Sequence[str]) -> None:
     """Metrics are scraped also while an engine is away."""
     with suppress(TransientError):
-        await operations.refresh_metrics(kit)
+        await operations.refresh_metrics(kit, services)

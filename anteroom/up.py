@@ -51,7 +51,9 @@ async def _serve(
     stop: asyncio.Event,
 ) -> None:
     kit = embedded.kit
-    app = build_app(kit, services, lambda: operations.refresh_metrics(kit))
+    app = build_app(
+        kit, services, lambda: operations.refresh_metrics(kit, [service.name for service in services])
+    )
     listener = listen(settings.http.host, settings.http.port)
     server = Server(uvicorn_config(app, settings))
     started: list[Service] = []

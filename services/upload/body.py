@@ -134,8 +134,7 @@ def body_route(failures: Failures) -> type[APIRoute]:
 
             async def guarded(request: Request) -> Response:
                 loop = asyncio.get_running_loop()
-                secret = request.headers.get("authorization") or request.cookies.get(COOKIE, "")
-                who = hashlib.sha256(secret.encode()).hexdigest()
+                who = _who(request)
                 watched = _Watched(request)
                 try:
                     failures.check(who, loop.time())
