@@ -7,6 +7,6 @@ TASKS_DUE = Gauge("anteroom_tasks_due", "Tasks whose time has come, under way or
 DEAD_LETTERS = Gauge("anteroom_dead_letters", "Events buried and not replayed")
 RECEIVED_BYTES = Counter("anteroom_received_bytes", "Bytes taken in and made durable", ["door"])
 FILES = Counter("anteroom_files", "Files that reached a state", ["state"])
-DELIVERED_INSTANCES = Counter("anteroom_delivered_instances", "Instances a destination accepted")
+DELIVERED_INSTANCES = Counter("anteroom_delivered_instances", "Instances proven to be at their destination")
 HL7_MESSAGES = Counter("anteroom_hl7_messages", "HL7 messages answered", ["answer"])
 NOTICES = Counter("anteroom_notices", "Notices by how they ended", ["channel", "state"])

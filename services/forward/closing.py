@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from kit.documents.port import Documents
+from kit.metrics import DELIVERED_INSTANCES
 from schemas.envelope import Event
 from schemas.forward import ForwardFailed, StudyForwarded
 from schemas.shapes import Proof
@@ -80,6 +81,7 @@ async def close_proven(means: Means, delivery: Delivery, proof: Proof) -> None:
         proof=proof,
     )
     await means.kit.documents.save(DELIVERIES, delivery, emits=[event])
+    DELIVERED_INSTANCES.inc(delivery.total)
 
 
 async def close_failed(means: Means, delivery: Delivery, happening: Happening, reason: str) -> None:

@@ -14,6 +14,7 @@ from kit.hl7.charset import decode
 from kit.hl7.message import Message, NotHl7, parse, split_batch
 from kit.hl7.mllp import Frame
 from kit.ids import random_id
+from kit.metrics import HL7_MESSAGES
 from schemas.match import Hl7Received
 from services.match.rules.intake import FIELD_CHARACTERS, MOST_SEGMENTS, take
 
@@ -62,6 +63,7 @@ class Hl7Door:
         if events:
             await self._bus.publish(events)
         self.status.accepted += len(events)
+        HL7_MESSAGES.labels("AA").inc(len(events))
         self.status.last_message_at = now
         return answers
 
@@ -100,8 +102,10 @@ class Hl7Door:
     def _refuse(self, message: Message | None, verdict: Verdict, now: datetime) -> list[str]:
         if verdict.outcome == "error":
             self.status.errors += 1
+            HL7_MESSAGES.labels("AE").inc()
         else:
             self.status.rejected += 1
+            HL7_MESSAGES.labels("AR").inc()
         _log.info("HL7 message not taken (%s %d): %s", verdict.outcome, verdict.error, verdict.text)
         return self._acknowledge(message, verdict, now)
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from kit.documents.port import Range
 from kit.errors import PermanentError, TransientError, Uncertain, VersionConflict
+from kit.metrics import NOTICES as NOTICES_ENDED
 from schemas.envelope import Event
 from schemas.notify import NoticeFailed, NoticeSent
 from schemas.shapes import Person
@@ -254,10 +255,13 @@ async def _came_back(ports: Ports, notice_id: str, error: PermanentError | Trans
 
 
 async def _sent(ports: Ports, notice_id: str, provider_id: str) -> None:
+    channels: list[Channel] = []
+
     def edit(notice: Notice) -> Sequence[Event]:
         now = ports.clock()
         notice.state = State.SENT
         notice.sent_at = now
+        channels.append(notice.channel)
         notice.provider_id = provider_id
         notice.due_at = None
         notice.lease_until = None
@@ -275,12 +279,15 @@ async def _sent(ports: Ports, notice_id: str, provider_id: str) -> None:
         return (event,)
 
     await _edit(ports, notice_id, edit)
+    for channel in channels[-1:]:
+        NOTICES_ENDED.labels(channel, "sent").inc()
 
 
 async def give_up(ports: Ports, notice: Notice, reason: str) -> None:
     """The notice is lost to its recipient, and this is shown."""
     emits = failed(ports, notice, reason)
     await ports.documents.save(NOTICES, notice, emits=emits)
+    NOTICES_ENDED.labels(notice.channel, "failed").inc()
 
 
 def failed(ports: Ports, notice: Notice, reason: str, step: str = "") -> Sequence[Event]:

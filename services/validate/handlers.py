@@ -5,9 +5,10 @@ from collections.abc import Awaitable, Callable
 
 from kit.documents.port import Collection, D
 from kit.errors import TransientError, VersionConflict
+from kit.metrics import FILES
 from kit.service import Kit
 from schemas.envelope import Event
-from schemas.shapes import Tally
+from schemas.shapes import FileState, Tally
 from schemas.upload import BatchReceived, SubmissionClosed, SubmissionOpened
 from schemas.validate import (
     BatchExpanded,
@@ -176,7 +177,9 @@ async def batch_settled(kit: Kit, event: BatchSettled) -> None:
     async def change(doc: TallyDoc) -> list[Event] | None:
         return await finish(kit, doc, event) if tallying.take_settled(doc, event) else None
 
-    await _change(kit, TALLIES, event.submission_id, TallyDoc, change)
+    if await _change(kit, TALLIES, event.submission_id, TallyDoc, change) and not event.tally.waiting:
+        for state in FileState:
+            FILES.labels(state.value).inc(getattr(event.tally, state.value))
 
 
 async def clear_incoming(kit: Kit, event: BatchSettled) -> None:
@@ -197,9 +200,9 @@ async def _change(
     doc_id: str,
     make: Callable[..., D] | None,
     change: Callable[[D], Awaitable[list[Event] | None]],
-) -> None:
+) -> bool:
     """Read, change, save with what it emits; again after somebody else saved first. `change` returns
-    None when the event was applied before."""
+    None when the event was applied before, and then so is False."""
     for _ in range(_TRIES):
         doc = await kit.documents.get(collection, doc_id)
         if doc is None:
@@ -208,10 +211,10 @@ async def _change(
             doc = make(id=doc_id)
         emits = await change(doc)
         if emits is None:
-            return
+            return False
         try:
             await kit.documents.save(collection, doc, emits)
         except VersionConflict:
             continue
-        return
+        return True
     raise TransientError(f"a document of {collection.name} is being changed too often")

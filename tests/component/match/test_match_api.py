@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 
 from kit.identity import ACCOUNTS, TOKENS, Account, Role, Token, token_id
 from kit.web import build_app
@@ -77,13 +78,20 @@ async def test_retired_ids_find_the_survivor_once(running: Running, http: httpx.
 
 
 async def test_feed_tells_counts_and_nobody(running: Running, http: httpx.AsyncClient) -> None:
+    before = _answered()
     await running.send(adt(), adt("A99"), "PID|nothing")
+    assert [now - then for now, then in zip(_answered(), before, strict=True)] == [2, 0, 1]
     answer = await http.get("/api/feed", headers=_as("admin"))
     view = answer.json()
     assert view["listening"]
     assert (view["accepted"], view["rejected"], view["patients"]) == (2, 1, 1)
     assert view["by_type"]["ADT^A08"] == 1
     assert "Muster" not in answer.text
+
+
+def _answered() -> list[float]:
+    name = "anteroom_hl7_messages_total"
+    return [REGISTRY.get_sample_value(name, {"answer": code}) or 0 for code in ("AA", "AE", "AR")]
 
 
 async def test_readiness_names_the_door(running: Running) -> None:
