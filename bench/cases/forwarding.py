@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
+
 from anteroom.client.api import Api
 from bench.cases.http_ingest import until_viewable
 from bench.images import make_series
@@ -53,15 +55,20 @@ def _forward(server: Anteroom, study_uid: str, received: Path) -> float:
     while not (found := api.post("/api/studies/search", {"q": study_uid, "state": "unmatched"})["studies"]):
         time.sleep(0.05)
     study = found[0]["id"]
-    case = api.get(f"/api/studies/{study}")
-    body = {"action": "approve", "study_revision": case["study_revision"], "destinations": ["bench"]}
     patient = {"patient": {"patient_id": "L1", "issuer": "HOSPITAL", "name": "Local^Patient"}}
-    start = time.monotonic()
-    post_json(
-        server,
-        f"/api/studies/{study}/decision",
-        {**body, "match_revision": case["match_revision"], "target": patient},
-    )
+    body = {"action": "approve", "destinations": ["bench"], "target": patient}
+    while True:
+        case = api.get(f"/api/studies/{study}")
+        revisions = {key: case[key] for key in ("study_revision", "match_revision")}
+        start = time.monotonic()
+        try:
+            post_json(server, f"/api/studies/{study}/decision", {**body, **revisions})
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != httpx.codes.CONFLICT:
+                raise
+            time.sleep(0.2)  # it was looked at again meanwhile
+            continue
+        break
     while sum(1 for _ in received.iterdir()) < IMAGES:
         time.sleep(0.01)
     return IMAGES / (time.monotonic() - start)
