@@ -12,6 +12,7 @@ from kit.bus.embedded import EmbeddedBus
 from kit.clock import Clock, utc_now
 from kit.documents.sqlite import SqliteDocuments
 from kit.documents.store import Store
+from kit.durable import sync_folder
 from kit.errors import AnteroomError
 from kit.identity import Identity
 from kit.ids import random_id
@@ -88,16 +89,7 @@ def site_key(path: Path) -> bytes:
         temporary = path.with_suffix(".new")
         write_private(temporary, secrets.token_hex(32))
         temporary.rename(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
     return bytes.fromhex(path.read_text().strip())
 
 

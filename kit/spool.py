@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import orjson
 
 from kit import hold
+from kit.durable import sync_folder
 from kit.errors import NoSpace, TooLarge, Unavailable
 from kit.ids import random_id
 from kit.spool_tar import BLOCK, Member, completed, header_of, padded, whole_members
@@ -74,7 +75,7 @@ class Spool:
                 os.fsync(file.fileno())
             fd = os.open(tar, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             partial.rename(side)
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
         except OSError as error:
             raise (no_space() if error.errno in _FULL else error) from error
         return SpoolFile(self, spool_id, tar, fd, owner, [])
@@ -269,14 +270,6 @@ def _write(fd: int, chunks: list[Chunk], offset: int, crc: int) -> int:
         if views:
             views[0] = views[0][done:]
     return crc
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 async def _in_thread(work: Callable[[], R]) -> R:

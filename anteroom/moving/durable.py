@@ -10,6 +10,7 @@ from typing import IO, Any
 import orjson
 
 from anteroom.moving.trouble import MoveError
+from kit.durable import sync_folder
 
 LOST_AND_FOUND = "lost+found"
 """What an empty volume of its own may hold."""
@@ -36,14 +37,6 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, ValueError):
         return None
     return found if isinstance(found, dict) else None
-
-
-def sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def sync_files(folder: Path) -> None:

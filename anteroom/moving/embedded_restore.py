@@ -9,13 +9,14 @@ from typing import BinaryIO, cast
 
 from anteroom.moving import marks
 from anteroom.moving.backups import Backup
-from anteroom.moving.durable import LOST_AND_FOUND, alone, read_json, sync_folder, write_bytes
+from anteroom.moving.durable import LOST_AND_FOUND, alone, read_json, write_bytes
 from anteroom.moving.embedded_backup import SPOOL, counted
 from anteroom.moving.fingerprint import of_key, read_key
 from anteroom.moving.manifest import DATABASE, KEY, HashingReader, Manifest, part_of
 from anteroom.moving.progress import Progress
 from anteroom.moving.trouble import MoveError
 from kit.documents.sqlite_rows import SqliteRows
+from kit.durable import sync_folder
 from kit.objects.files import FileObjects
 
 _OURS = (LOST_AND_FOUND, marks.RESTORING, f"{marks.RESTORING}.new", "lock")

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from anteroom.moving.durable import read_json, sync_folder, write_json
+from anteroom.moving.durable import read_json, write_json
+from kit.durable import sync_folder
 
 RESTORING = "restore.json"
 MOVING = "moving.json"

@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from anteroom.moving.durable import sync_folder
 from anteroom.moving.manifest import (
     NAME,
     OBJECTS,
@@ -31,6 +30,7 @@ from anteroom.moving.manifest import (
 from anteroom.moving.ports import Item
 from anteroom.moving.progress import Progress
 from anteroom.moving.trouble import MoveError
+from kit.durable import sync_folder
 
 _OBJECTS = "objects/"
 _BLOCK = 1 << 20

@@ -17,11 +17,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from anteroom.moving.durable import LOST_AND_FOUND, alone, read_json, sync_folder, write_json
+from anteroom.moving.durable import LOST_AND_FOUND, alone, read_json, write_json
 from anteroom.moving.manifest import NAME, OBJECTS, HashingReader, Listed, listed
 from anteroom.moving.ports import Item
 from anteroom.moving.progress import Progress
 from anteroom.moving.trouble import MoveError
+from kit.durable import sync_folder
 from kit.errors import NotFound
 from kit.objects.files import FileObjects
 

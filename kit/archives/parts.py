@@ -12,11 +12,11 @@ WHOLE = 48 * 1024 * 1024
 """Up to this many bytes a batch is read into memory once, by one read a part."""
 
 
-class Memory(io.RawIOBase):
-    """A seekable reader over bytes in memory, which `view` gives without a copy."""
+class _Seekable(io.RawIOBase):
+    """What readers over `size` bytes have in common; they read from `_position`."""
 
-    def __init__(self, view: memoryview) -> None:
-        self.view = view
+    def __init__(self, size: int) -> None:
+        self._size = size
         self._position = 0
 
     def readable(self) -> bool:
@@ -29,9 +29,17 @@ class Memory(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: len(self.view)}[whence]
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         self._position = max(0, base + offset)
         return self._position
+
+
+class Memory(_Seekable):
+    """A seekable reader over bytes in memory, which `view` gives without a copy."""
+
+    def __init__(self, view: memoryview) -> None:
+        super().__init__(len(view))
+        self.view = view
 
     def read(self, size: int | None = -1) -> bytes:
         end = len(self.view) if size is None or size < 0 else self._position + size
@@ -50,7 +58,7 @@ class Memory(io.RawIOBase):
         return Memory(self.view[offset : offset + size])
 
 
-class _Parts(io.RawIOBase):
+class _Parts(_Seekable):
     def __init__(self, objects: Objects, parts: Sequence[tuple[str, int]]) -> None:
         self._objects = objects
         self._keys = [key for key, size in parts if size > 0]
@@ -58,23 +66,8 @@ class _Parts(io.RawIOBase):
         for _, size in parts:
             if size > 0:
                 self._starts.append(self._starts[-1] + size)
-        self._size = self._starts[-1]
-        self._position = 0
+        super().__init__(self._starts[-1])
         self._open: tuple[int, BinaryIO] | None = None
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
 
     def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
         if self._position >= self._size:
@@ -124,28 +117,14 @@ def open_parts(objects: Objects, parts: Sequence[tuple[str, int]]) -> Iterator[B
     yield cast(BinaryIO, Memory(memoryview(memory)[:done]))
 
 
-class _Window(io.RawIOBase):
+class _Window(_Seekable):
     def __init__(self, file: BinaryIO, runs: Sequence[tuple[int, int]]) -> None:
         self._file = file
         self._runs = [run for run in runs if run[1] > 0]
         self._starts = [0]
         for _, length in self._runs:
             self._starts.append(self._starts[-1] + length)
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._starts[-1]}[whence]
-        self._position = max(0, base + offset)
-        return self._position
+        super().__init__(self._starts[-1])
 
     def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
         if self._position >= self._starts[-1]:

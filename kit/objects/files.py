@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from kit import hold
+from kit.durable import sync_folder
 from kit.errors import NoSpace, NotFound, TransientError
 from kit.objects.keys import checked
 from kit.objects.port import ObjectStat
@@ -218,15 +219,7 @@ def _move_into_place(root: Path, source: Path, key: str) -> None:
             if not source.exists():
                 raise
     for folder in {target.parent, *(folder.parent for folder in made)}:
-        _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        sync_folder(folder)
 
 
 def _named(error: OSError) -> Exception:

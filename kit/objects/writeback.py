@@ -1,7 +1,6 @@
 """Asking the kernel to begin writing a file's pages to the disk, without waiting (Linux)."""
 
 import ctypes
-import ctypes.util
 import sys
 
 _WRITE = 2
