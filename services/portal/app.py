@@ -46,9 +46,11 @@ def build(kit: Kit, settings: PortalSettings) -> Service:
     kit.bus.subscribe(SubmissionValidated, GROUP, live.after(validated, lambda e: e.studies))
     kit.bus.subscribe(StudyForwarded, GROUP, live.after(forwarded, lambda e: [e.study_id]))
     kit.bus.subscribe(ForwardFailed, GROUP, live.after(failed, lambda e: [e.study_id]))
+    # Who may see a study hears of it once that is known: groups have no order among each other.
+    seen_by = live.after(partial(audience.study_changed, kit), lambda e: [e.study.id])
     kit.bus.subscribe(SubmissionOpened, "portal-audience", partial(audience.submission_opened, kit))
-    kit.bus.subscribe(StudyArrived, "portal-audience", partial(audience.study_changed, kit))
-    kit.bus.subscribe(StudyUpdated, "portal-audience", partial(audience.study_changed, kit))
+    kit.bus.subscribe(StudyArrived, "portal-audience", seen_by)
+    kit.bus.subscribe(StudyUpdated, "portal-audience", seen_by)
     kit.bus.subscribe(
         StudyDecided, "portal-audit", live.after(partial(audit.decided, kit), lambda e: [e.decision.study_id])
     )
@@ -56,9 +58,11 @@ def build(kit: Kit, settings: PortalSettings) -> Service:
     kit.bus.subscribe(StudyViewed, GROUP, live.after(opened, lambda e: [e.study_id]))
     kit.bus.subscribe(StudyViewed, "portal-audit", partial(audit.viewed, kit))
     held = holding(kit, settings, live)
-    kit.bus.subscribe(SubmissionOpened, "portal-tracks", partial(tracks.submission_opened, kit))
-    kit.bus.subscribe(SubmissionClosed, "portal-tracks", partial(tracks.submission_closed, kit))
-    kit.bus.subscribe(SubmissionValidated, "portal-tracks", partial(tracks.submission_validated, kit))
+    begun, over = partial(tracks.submission_opened, kit), partial(tracks.submission_closed, kit)
+    checked = partial(tracks.submission_validated, kit)
+    kit.bus.subscribe(SubmissionOpened, "portal-tracks", live.after(begun, lambda e: [e.submission_id]))
+    kit.bus.subscribe(SubmissionClosed, "portal-tracks", live.after(over, lambda e: [e.submission_id]))
+    kit.bus.subscribe(SubmissionValidated, "portal-tracks", live.after(checked, lambda e: [e.submission_id]))
     cleaner = Cleaner(kit)
     pages = [
         static.routes(),
@@ -68,7 +72,7 @@ def build(kit: Kit, settings: PortalSettings) -> Service:
         account.routes(kit, settings),
         administration.routes(kit, settings),
         sending.routes(kit, settings),
-        tracking.routes(kit),
+        tracking.routes(kit, live),
         inbox.routes(kit, settings, live, held),
         study.routes(kit, settings, live, held),
         sharing.routes(kit, settings, live),

@@ -1,23 +1,22 @@
 """The inbox: the worklist of the file room, a physician's patients, a sender's own studies."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import StreamingResponse
 from starlette.datastructures import FormData
 
 from kit.access import may_view_id, sees_all
 from kit.errors import Forbidden, Refused, VersionConflict
 from kit.identity import ACCOUNTS, Principal, Role
-from kit.service import Caller, Kit, visitor
+from kit.service import Caller, Kit
 from services.portal import worklist
 from services.portal.decisions import visible_case
 from services.portal.holding import Holding
 from services.portal.live import Live
 from services.portal.models import SAVED_VIEWS, Case, SavedView, SavedViews
+from services.portal.pages.following import stream
 from services.portal.pages.forms import read_form, text, texts
 from services.portal.pages.frame import badge, render, see_other, tell
 from services.portal.rules import decide
@@ -25,7 +24,6 @@ from services.portal.rules import worklist as rules
 from services.portal.settings import PortalSettings
 from services.portal.worklist import Filter
 
-_BEAT = 20.0
 _MOST_AT_ONCE = 100
 _MOST_VIEWS = 20
 MODALITIES = ("CT", "MR", "CR", "DX", "US", "MG", "XA", "NM", "PT", "RF", "OT")
@@ -146,25 +144,14 @@ def routes(kit: Kit, settings: PortalSettings, live: Live, held: Holding) -> API
 
     @router.get("/live")
     async def news(request: Request, study: str = "", who: Principal = Caller) -> Response:
-        """Server-sent events: `changed` with the id of a study the reader may see; `beat` now and then."""
-        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        return StreamingResponse(
-            _told(kit, live, request, who, study[:64]), media_type="text/event-stream", headers=headers
-        )
+        """News of the studies the reader may see, or of one of them."""
+
+        async def concerns(changed: str) -> bool:
+            return study in ("", changed) and await may_view_id(kit.documents, who, changed)
+
+        return stream(request, live, who, concerns)
 
     return router
-
-
-async def _told(kit: Kit, live: Live, request: Request, who: Principal, only: str) -> AsyncIterator[str]:
-    """Ends when the session does; the browser then asks again and is sent to sign in."""
-    yield "retry: 3000\nevent: beat\ndata:\n\n"
-    async for study_id in live.changes(_BEAT):
-        if not study_id:
-            if who.session is not None and await visitor(request) is None:
-                return
-            yield "event: beat\ndata:\n\n"
-        elif (not only or study_id == only) and await may_view_id(kit.documents, who, study_id):
-            yield f"event: changed\ndata: {study_id}\n\n"
 
 
 async def _one(

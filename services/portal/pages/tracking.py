@@ -9,7 +9,9 @@ from pydantic import BaseModel
 from kit.errors import NotFound
 from kit.identity import Principal
 from kit.service import Caller, Kit
+from services.portal.live import Live
 from services.portal.models import Case
+from services.portal.pages.following import is_of_submission, stream
 from services.portal.pages.frame import language_of, render, see_other
 from services.portal.texts import topic
 from services.portal.tracking.models import Track
@@ -40,7 +42,7 @@ class _State:
     """Changes when anything shown does."""
 
 
-def routes(kit: Kit) -> APIRouter:
+def routes(kit: Kit, live: Live) -> APIRouter:
     router = APIRouter(tags=["pages"], include_in_schema=False)
 
     async def state_of(track: Track) -> _State:
@@ -72,6 +74,16 @@ def routes(kit: Kit) -> APIRouter:
         if current.mark == mark:
             return Response(status_code=204)
         return await _page(request, who, "send/state.html", track)
+
+    @router.get("/s/{submission_id}/live")
+    async def news(request: Request, submission_id: str, who: Principal = Caller) -> Response:
+        """News of the submission and its studies, for its page."""
+        await required_track(kit.documents, who, submission_id)
+
+        async def concerns(changed: str) -> bool:
+            return await is_of_submission(kit.documents, submission_id, changed)
+
+        return stream(request, live, who, concerns)
 
     @router.get("/s/{submission_id}/studies")
     async def studies(submission_id: str, who: Principal = Caller) -> list[ViewableStudy]:

@@ -1,12 +1,14 @@
 // News of studies that change, while somebody looks: a browser keeps only a few streams open to one
 // server, so pages in the background let go of theirs and catch up when they come back.
 
-export function follow(address, changed) {
+// `beat` is called now and then without news, for what no event tells.
+export function follow(address, changed, beat = () => {}) {
   let stream = null;
   function open() {
     if (stream || document.hidden) return;
     stream = new EventSource(address);
     stream.addEventListener("changed", (event) => changed(event.data));
+    stream.addEventListener("beat", beat);
   }
   function close() {
     stream?.close();

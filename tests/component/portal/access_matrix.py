@@ -207,6 +207,7 @@ _allow(
     GET /api/submissions/{submission_id}/documents =
     GET /api/submissions/{submission_id}/outcome =
     GET /s/{submission_id} =
+    GET /s/{submission_id}/live =
     GET /s/{submission_id}/receipt =
     GET /s/{submission_id}/state =
     POST /studies/{study_id}/comments =

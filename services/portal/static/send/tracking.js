@@ -1,5 +1,6 @@
 // Beside the way of a submission: what came of the files, what a disc lists, and which files have a problem.
 
+import { follow } from "../live.js";
 import { api } from "./tus.js";
 import { h, notice, number, size, t, tn } from "./words.js";
 
@@ -53,9 +54,13 @@ function table(files) {
   return h("section", { class: "card table" }, h("table", { class: "fold" }, h("thead", {}, h("tr", {}, ...[t("File"), t("State"), t("What it is about")].map((text) => h("th", {}, text)))), h("tbody", {}, ...rows)), more);
 }
 
-async function watch() {
-  let state = "";
-  try { state = await look(); } catch { /* not known yet, or the server is away: look again */ }
-  setTimeout(watch, state === "validated" ? 15_000 : 2500);
+// The part the server renders, and the files' outcome, look again when something changed; files that are
+// checked without changing a study are seen at the next beat.
+let due = 0, state = "", looking = Promise.resolve();
+function refresh() {
+  window.htmx?.trigger("#state", "refresh");
+  looking = looking.then(look).then((now) => { state = now; }, () => { /* not known yet, or the server is away: the next news come */ });
 }
-watch();
+
+refresh();
+follow(`/s/${id}/live`, () => { clearTimeout(due); due = setTimeout(refresh, 300); }, () => { if (state !== "validated") refresh(); });
