@@ -21,7 +21,7 @@ from anteroom.serving import Server, first_of, listen, loop_factory, stop_on_sig
 from anteroom.settings import Settings
 from kit.errors import TransientError
 from kit.logging import configure
-from kit.service import Kit, Service
+from kit.service import Kit, Service, stop_all
 from kit.web import build_app
 
 ALL = "all"
@@ -99,9 +99,7 @@ async def _end(cluster: Cluster, services: Sequence[Service], starting: "asyncio
     starting.cancel()
     with suppress(asyncio.CancelledError, Exception):
         await starting
-    for service in services:
-        for end in service.stop:
-            await end()
+    await stop_all(services)
     await cluster.close()
     if failed is not None:
         raise failed

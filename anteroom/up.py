@@ -13,7 +13,7 @@ from anteroom.first_start import invite_first, open_accounts
 from anteroom.serving import Server, first_of, listen, loop_factory, stop_on_signals, url_of, uvicorn_config
 from anteroom.settings import Settings
 from kit.logging import configure
-from kit.service import Service
+from kit.service import Service, stop_all
 from kit.web import build_app
 
 Ready = Callable[[Settings, str, dict[str, str]], Awaitable[None]]
@@ -74,9 +74,7 @@ async def _serve(
         server.should_exit = True
         await serving
     finally:
-        for service in started:
-            for end in service.stop:
-                await end()
+        await stop_all(started)
 
 
 async def _announce(settings: Settings, url: str, doors: dict[str, str]) -> None:

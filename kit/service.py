@@ -1,6 +1,7 @@
 """How a service is put together and what it gets. Only app.py modules build things."""
 
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,6 +17,8 @@ from kit.identity import Identity, Principal
 from kit.objects.port import Objects
 from kit.sessions import COOKIE
 from kit.workers import Workers
+
+_log = logging.getLogger(__name__)
 
 
 class Site(BaseModel):
@@ -71,6 +74,16 @@ class Service:
     error_page: ErrorPage | None = None
     """Says the same as the error answer, for a person: (request, status, code, sentence). At most one
     service has it; None back: the plain answer will do."""
+
+
+async def stop_all(services: Iterable[Service]) -> None:
+    """Run every `stop` of them in order; one that fails is logged and keeps none of the others."""
+    for service in services:
+        for end in service.stop:
+            try:
+                await end()
+            except Exception:  # noqa: BLE001 - the edge: the others must still end in order
+                _log.exception("a part of %s did not stop in order", service.name)
 
 
 async def principal(request: Request) -> Principal:

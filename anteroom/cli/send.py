@@ -18,6 +18,7 @@ from anteroom.client.submission import send as send_all
 
 _PAGE = 1000
 _STUCK = 30.0
+_SILENT = 900.0
 """Files that wait (for the virus scanner, for room) are waited for this long after all others are done."""
 
 
@@ -52,7 +53,8 @@ def send(api: Api, paths: tuple[Path, ...], as_json: bool, wait: bool, again: bo
         recipients=options["recipients"],
         client_id=_client_id(options["client_id"], again, selection),
     )
-    click.echo(f"{len(selection.files)} files, {size(selection.bytes)}", err=True)
+    count = len(selection.files)
+    click.echo(f"{count} {'file' if count == 1 else 'files'}, {size(selection.bytes)}", err=True)
     with watcher(selection.bytes, len(selection.files), quiet=as_json) as shown:
         sent = _send(api, selection, wishes, shown, options["connections"], options["patience"])
         _tell_resumed(sent)
@@ -96,8 +98,9 @@ def _tell_resumed(sent: Sent) -> None:
 
 
 def _wait(api: Api, submission_id: str, shown: Lines | Bar) -> dict[str, Any]:
-    """Poll until every file has its state; give up on those that wait for something else."""
-    pause, stuck_since, last = 0.1, 0.0, -1
+    """Poll until every file has its state. Give up on those that wait for something else, and where
+    nothing moves for a long time: an operator then finds the event among the dead letters."""
+    pause, moved, last = 0.1, 0.0, ("", -1)
     try:
         while True:
             outcome = _outcome(api, submission_id)
@@ -106,9 +109,9 @@ def _wait(api: Api, submission_id: str, shown: Lines | Bar) -> dict[str, Any]:
             if outcome["state"] == "validated" and outcome["waiting"] == 0:
                 return outcome
             now = time.monotonic()
-            if outcome["state"] != "validated" or settled != last:
-                stuck_since, last = now, settled
-            elif now - stuck_since > _STUCK:
+            if (outcome["state"], settled) != last:
+                moved, last = now, (outcome["state"], settled)
+            elif now - moved > (_STUCK if outcome["state"] == "validated" else _SILENT):
                 return outcome
             time.sleep(pause)
             pause = min(pause * 1.3, 1.0)

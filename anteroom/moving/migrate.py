@@ -22,6 +22,7 @@ from anteroom.moving.trouble import MoveError
 from anteroom.settings import Settings
 from kit.clock import Clock
 from kit.ids import random_id
+from kit.service import stop_all
 from services.upload import app as upload
 
 _LOOKS = 3000
@@ -101,8 +102,7 @@ async def _empty_spool(settings: Settings, key_file: Path | None) -> None:
         try:
             await _until_empty(data / "spool" / "upload")
         finally:
-            for end in service.stop:
-                await end()
+            await stop_all([service])
     finally:
         await embedded.close()
 
