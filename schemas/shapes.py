@@ -66,6 +66,9 @@ class Finding(Shape):
     action: Literal["kept", "repaired", "quarantined", "refused"]
     text: str
     count: int = Field(default=1, ge=1, description="files it applies to")
+    values: dict[str, int] = Field(
+        default_factory=dict, description="numbers in the text by name, for those who say it in other words"
+    )
 
 
 class Demographics(Shape):

@@ -12,17 +12,20 @@ class IsDicomdir(NotDicom):
 
 
 class BrokenDicom(AnteroomError):
-    """DICOM that can't be kept. `code` is stable and kebab-case, `text` is for the sender."""
+    """DICOM that can't be kept. `code` is stable and kebab-case, `text` is for the sender; `values` are
+    the numbers in the text, by name."""
 
-    def __init__(self, code: str, text: str) -> None:
+    def __init__(self, code: str, text: str, values: dict[str, int] | None = None) -> None:
         super().__init__(text)
         self.code = code
         self.text = text
+        self.values = values or {}
 
-    def __reduce__(self) -> tuple[type["BrokenDicom"], tuple[str, str]]:
-        return BrokenDicom, (self.code, self.text)
+    def __reduce__(self) -> tuple[type["BrokenDicom"], tuple[str, str, dict[str, int]]]:
+        return BrokenDicom, (self.code, self.text, self.values)
 
 
 def truncated(missing: int | None) -> BrokenDicom:
     much = f"{missing:,} bytes are missing at its end" if missing else "its end is missing"
-    return BrokenDicom("truncated", f"The file is incomplete: {much}. Copy it again from the source.")
+    text = f"The file is incomplete: {much}. Copy it again from the source."
+    return BrokenDicom("truncated", text, {"missing": missing or 0})

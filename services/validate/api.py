@@ -30,6 +30,7 @@ class FileOutcome(BaseModel):
     state: FileState
     code: str
     text: str
+    values: dict[str, int]
     kind: str
     study: str
 
@@ -165,6 +166,7 @@ def _shown(record: FileRecord) -> FileOutcome:
         state=record.state,
         code=code,
         text=record.text or (text_of(code) if code in TEXTS else ""),
+        values=record.values,
         kind=record.kind,
         study=record.study_id,
     )

@@ -18,6 +18,7 @@ class FileRecord(BaseModel):
     state: FileState = FileState.WAITING
     code: str = ""
     text: str = Field(default="", description="only where it is not the code's own text")
+    values: dict[str, int] = Field(default_factory=dict, description="numbers in that text, by name")
     kind: str = Field(default="", description="format of a document")
     study_id: str = ""
     pack_id: str = ""

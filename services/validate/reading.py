@@ -150,7 +150,7 @@ class _Reading:
             self._decide(record, FileState.REFUSED, "not-dicom")
             return
         except BrokenDicom as error:
-            self._decide(record, FileState.REFUSED, error.code, error.text)
+            self._decide(record, FileState.REFUSED, error.code, error.text, error.values)
             return
         study = self.studies.setdefault(instance.study_instance_uid, StudyFiles())
         study.add(member, record, instance)
@@ -192,12 +192,21 @@ class _Reading:
         self.result.quarantined.append(Quarantined(record.id, code, key))
         self._decide(record, FileState.QUARANTINED, code)
 
-    def _decide(self, record: FileRecord, state: FileState, code: str, text: str = "") -> None:
-        record.state, record.code, record.text = state, code, text
+    def _decide(
+        self,
+        record: FileRecord,
+        state: FileState,
+        code: str,
+        text: str = "",
+        values: dict[str, int] | None = None,
+    ) -> None:
+        record.state, record.code, record.text, record.values = state, code, text, values or {}
         self.result.files.append(record)
         if text:
             action = "quarantined" if state is FileState.QUARANTINED else "refused"
-            self.findings.append(Finding(code=code, severity="error", action=action, text=text))
+            self.findings.append(
+                Finding(code=code, severity="error", action=action, text=text, values=record.values)
+            )
         elif code:
             self.findings.append(finding(code))
 

@@ -224,6 +224,7 @@ def _templates() -> Environment:
         exact=pass_context(lambda c, time: shown.exact(c["language"], time, c["site"].zone)),
         day=pass_context(lambda c, text: shown.dicom_date(c["language"], text)),
         number=pass_context(lambda c, value: shown.number(value, c["language"])),
+        finding=pass_context(lambda c, found: shown.finding(found, c["language"])),
         person=shown.person_name,
         size=shown.size,
         initials=shown.initials,

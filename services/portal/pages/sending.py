@@ -17,6 +17,7 @@ from services.portal.pages.frame import language_of, render, see_other
 from services.portal.people.sessions import address_of, open_session
 from services.portal.settings import PortalSettings
 from services.portal.texts import LANGUAGES, topic
+from services.portal.texts.bycode import for_scripts
 from services.portal.tracking.models import TRACKS, Track
 from services.portal.tracking.reading import cases_of, looked_at
 from services.portal.tracking.stages import Way, way_of
@@ -45,14 +46,9 @@ def routes(kit: Kit, settings: PortalSettings) -> APIRouter:
         return await _send(request, who, None)
 
     async def _send(request: Request, who: Principal, grant: Grant | None) -> Response:
-        return await render(
-            request,
-            "send/send.html",
-            who=who,
-            grant=grant,
-            purposes=PURPOSES,
-            texts=topic(language_of(request, who), "send"),
-        )
+        language = language_of(request, who)
+        texts = {**topic(language, "send"), **for_scripts(language)}
+        return await render(request, "send/send.html", who=who, grant=grant, purposes=PURPOSES, texts=texts)
 
     @router.get("/submissions")
     async def submissions(

@@ -7,7 +7,9 @@ the browser's own zone and keeps them current, in the same words, so that nothin
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
+from schemas.shapes import Finding
 from services.portal.texts import translated as _t
+from services.portal.texts.bycode import sentence_for
 
 MONTHS = (
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sept", "Oct", "Nov", "Dec",
@@ -86,6 +88,16 @@ def number(value: int, language: str = "en") -> str:
     """1,204 or 1.204."""
     text = f"{value:,}"
     return text.replace(",", ".") if language == "de" else text
+
+
+def finding(found: Finding, language: str) -> str:
+    """What was found, in that language; in its own words where nobody translated it."""
+    named = {name for name, value in found.values.items() if value}
+    sentence = sentence_for("findings", language, found.code, named)
+    if sentence is None:
+        return found.text
+    values = {**found.values, "count": found.count}
+    return sentence % {name: number(value, language) for name, value in values.items()}
 
 
 def initials(name: str) -> str:

@@ -14,6 +14,7 @@ from services.portal.models import Case
 from services.portal.pages.following import is_of_submission, stream
 from services.portal.pages.frame import language_of, render, see_other
 from services.portal.texts import topic
+from services.portal.texts.bycode import for_scripts
 from services.portal.tracking.models import Track
 from services.portal.tracking.reading import (
     cases_of,
@@ -58,7 +59,8 @@ def routes(kit: Kit, live: Live) -> APIRouter:
             if await is_visible_study(kit.documents, who, submission_id):
                 return see_other(request, f"/studies/{submission_id}")
             raise NotFound("no-submission", "There is no such submission, or it is not yours to see.")
-        texts = topic(language_of(request, who), "send")
+        language = language_of(request, who)
+        texts = {**topic(language, "send"), **for_scripts(language)}
         return await _page(request, who, "send/tracking.html", track, texts=texts)
 
     @router.get("/s/{submission_id}/state")

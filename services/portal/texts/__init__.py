@@ -26,13 +26,6 @@ def catalogue(language: str) -> Mapping[str, str]:
         for text, translation in tomllib.loads(file.read_text("utf-8")).items():
             found.setdefault(text, translation)
     return found
-    for file in sorted(files(__package__).joinpath(language).iterdir(), key=lambda path: path.name):
-        if not file.name.endswith(".toml"):
-            continue
-        for text, translation in tomllib.loads(file.read_text("utf-8")).items():
-            if found.setdefault(text, translation) != translation:
-                raise ValueError(f"{file.name} translates {text!r} otherwise than a file before it")
-    return found
 
 
 @cache

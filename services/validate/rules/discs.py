@@ -63,6 +63,12 @@ def findings(check: DiscCheck) -> list[Finding]:
             action="kept",
             text=f"{text}.",
             count=check.missing_count + check.lost_count,
+            values={
+                "listed": check.listed,
+                "came": check.came,
+                "lost": check.lost_count,
+                "missing": check.missing_count,
+            },
         )
     ]
 

@@ -51,7 +51,16 @@ def never_sent(doc: TallyDoc) -> list[Finding]:
     if count <= 0:
         return []
     text = f"{count:,} of the {doc.declared:,} announced files never came. Please send them again."
-    return [Finding(code="announced-never-sent", severity="error", action="kept", text=text, count=count)]
+    return [
+        Finding(
+            code="announced-never-sent",
+            severity="error",
+            action="kept",
+            text=text,
+            count=count,
+            values={"announced": doc.declared or 0},
+        )
+    ]
 
 
 def mixed_patients(patients: list[Demographics], *, from_machine: bool) -> list[Finding]:

@@ -12,7 +12,7 @@ import { keyOf } from "./sources.js";
 import { Summary } from "./summary.js";
 import { api } from "./tus.js";
 import { begun, forget, remember } from "./unfinished.js";
-import { h, notice, number, person, t, tn } from "./words.js";
+import { h, notice, number, person, refusal, t, tn } from "./words.js";
 import { Readers } from "./workers.js";
 
 const page = document.getElementById("send"), form = page.querySelector("form"), drop = page.querySelector(".drop");
@@ -236,7 +236,7 @@ function finished() {
 function failed(error) {
   idle();
   if (error instanceof Unreadable) say("stop", t("“%(path)s” can’t be read any more. Is the disc still in? Choose the same folder once more: what has arrived is not sent again.", { path: error.path }));
-  else say("stop", error.message || t("That did not work. Please try again."));
+  else say("stop", refusal(error) || t("That did not work. Please try again."));
 }
 
 function idle() {

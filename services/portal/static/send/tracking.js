@@ -2,7 +2,7 @@
 
 import { follow } from "../live.js";
 import { api } from "./tus.js";
-import { h, notice, number, size, t, tn } from "./words.js";
+import { finding, h, notice, number, size, t, tn } from "./words.js";
 
 const place = document.getElementById("outcome"), id = place.dataset.submission;
 const MOST = 2000, HARMLESS = new Set(["disc-junk", "program", "web-page"]);
@@ -49,7 +49,7 @@ function table(files) {
   if (!files.length) return null;
   const states = { refused: ["stop", t("not taken")], quarantined: ["stop", t("put aside")], waiting: ["wait", t("waits")] };
   const rows = files.slice(0, 500).map((file) => h("tr", {}, h("td", {}, h("span", { class: "code" }, file.path), h("span", { class: "mini" }, size(file.size))),
-    h("td", { "data-label": t("State") }, h("span", { class: `chip ${states[file.state][0]}` }, states[file.state][1])), h("td", { "data-label": t("What it is about") }, t(file.text))));
+    h("td", { "data-label": t("State") }, h("span", { class: `chip ${states[file.state][0]}` }, states[file.state][1])), h("td", { "data-label": t("What it is about") }, finding(file))));
   const more = files.length > 500 ? h("p", { class: "mini" }, t("And %(n)s more.", { n: number(files.length - 500) })) : null;
   return h("section", { class: "card table" }, h("table", { class: "fold" }, h("thead", {}, h("tr", {}, ...[t("File"), t("State"), t("What it is about")].map((text) => h("th", {}, text)))), h("tbody", {}, ...rows)), more);
 }

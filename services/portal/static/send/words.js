@@ -19,6 +19,19 @@ function fill(text, values) {
   return text.replace(/%\((\w+)\)s/g, (_, name) => values[name] ?? "");
 }
 
+// What was found in a file, by its code, with its numbers; as the server says it where there are no words.
+export function finding({ code, text, values = {}, count = 1 }) {
+  const names = (key) => key.split("/")[1]?.split("+") ?? [];
+  const keys = Object.keys(catalogue).filter((key) => (key === `finding:${code}` || key.startsWith(`finding:${code}/`)) && names(key).every((name) => values[name]));
+  const sentence = catalogue[keys.sort((a, b) => names(b).length - names(a).length)[0]] ?? text;
+  return fill(sentence, Object.fromEntries(Object.entries({ ...values, count }).map(([name, value]) => [name, number(value)])));
+}
+
+// Why a door refused, by its code; as the server says it where there are no words.
+export function refusal({ code, message }) {
+  return catalogue[`refusal:${code}`] ?? message;
+}
+
 export function number(value) {
   return numbers.format(value);
 }
