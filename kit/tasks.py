@@ -1,20 +1,22 @@
 """Tasks: work that is slow, external or later, as documents claimed by an optimistic save.
 
 A task is any document derived from TaskDoc. It runs when `due_at` has come and nobody holds its
-lease. The runner claims it (one save), keeps the lease alive while the handler works, and the
-handler ends in its own save that clears or moves `due_at`. A process that dies leaves a lease
+lease. The runner claims it (one save), keeps the lease alive while the handler works (kit.lease), and
+the handler ends in its own save that clears or moves `due_at`. A process that dies leaves a lease
 that runs out; another claims it again. So a handler may run twice and must bear it.
 """
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from kit.clock import Clock
 from kit.documents.port import Collection, Doc, Documents, Instant, Range, Where
 from kit.errors import NoSpace, PermanentError, TransientError, VersionConflict
+from kit.lease import Lease, LeaseLost
 
 _log = logging.getLogger(__name__)
 
@@ -34,14 +36,22 @@ T = TypeVar("T", bound=TaskDoc)
 BACKOFF: tuple[timedelta, ...] = tuple(timedelta(seconds=s) for s in (2, 5, 15, 60, 300, 900, 3600))
 """Delay before try 2, 3, …; the last one repeats."""
 
+LEASE = timedelta(seconds=60)
+"""How long a task of a process that died waits for another. Renewed three times within that."""
+LONGEST = timedelta(hours=2)
+"""Work that takes longer hangs."""
+
 REST = timedelta(seconds=5)
 REST_AFTER_CONFLICT = timedelta(seconds=0.5)
+
+_LOOKED_AT_MOST = 4000
 
 
 class TaskRunner(Generic[T]):
     """Runs the due tasks of one collection, up to `concurrency` at once.
 
-    `work(task)` does the work and saves. TransientError puts the task back with backoff.
+    `work(task)` does the work and saves, for as long as it takes: its lease is renewed, up to `longest`.
+    It is cancelled when the lease is lost all the same. TransientError puts the task back with backoff.
     PermanentError, a defect, or a TransientError after `max_attempts` calls
     `give_up(task, reason)`, which saves the task as failed (due_at None) with its events.
     `owner` is this process; with `exclusive` (embedded: the only process) leases of earlier
@@ -60,7 +70,8 @@ class TaskRunner(Generic[T]):
         owner: str,
         exclusive: bool = False,
         concurrency: int = 4,
-        lease: timedelta = timedelta(seconds=60),
+        lease: timedelta = LEASE,
+        longest: timedelta = LONGEST,
         backoff: Sequence[timedelta] = BACKOFF,
         max_attempts: int = 12,
         where: Where | None = None,
@@ -74,6 +85,7 @@ class TaskRunner(Generic[T]):
         self._exclusive = exclusive
         self._concurrency = concurrency
         self._lease = lease
+        self._longest = longest
         self._backoff = backoff
         self._max_attempts = max_attempts
         self._where = dict(where or {})
@@ -122,63 +134,90 @@ class TaskRunner(Generic[T]):
         free = self._concurrency - len(self._running)
         if free <= 0:
             return 30.0
-        page = await self._documents.find(
-            self._collection,
-            {**self._where, "due_at": Range(high=now + timedelta(hours=1))},
-            order="due_at",
-            limit=free + len(self._running) + 16,
-        )
-        wait = 30.0
-        for task in page.items:
-            if task.id in self._running:
-                continue
-            ready_at = self._ready_at(task)
-            if ready_at > now:
-                wait = min(wait, (ready_at - now).total_seconds())
-            elif free > 0:
-                free -= 1
-                self._running[task.id] = asyncio.create_task(self._claim_and_work(task))
-            else:
-                return 30.0
+        ready, next_at = await self._look(free, now)
+        for task_id in self._chosen(ready, free):
+            self._running[task_id] = asyncio.create_task(self._claim_and_work(task_id))
+        if len(ready) > free:
+            return 30.0
+        wait = 30.0 if next_at is None else min(30.0, (next_at - now).total_seconds())
         return max(wait, 0.02)
 
-    def _ready_at(self, task: T) -> datetime:
-        due = task.due_at or self._clock()
-        rest = self._resting.get(task.id)
+    async def _look(self, wanted: int, now: datetime) -> tuple[list[str], datetime | None]:
+        """The ids of tasks to claim now, most overdue first, and when the next one will be ready.
+
+        Others may hold the most overdue ones: then it looks further, so that many processes find work.
+        """
+        limit = self._concurrency + 16
+        while True:
+            rows = await self._documents.project(
+                self._collection,
+                ["due_at", "lease_until", "lease_owner"],
+                {**self._where, "due_at": Range(high=now + timedelta(hours=1))},
+                order="due_at",
+                limit=limit,
+            )
+            times = {row["id"]: self._ready_at(row) for row in rows if row["id"] not in self._running}
+            ready = [task_id for task_id, time in times.items() if time <= now]
+            if len(ready) >= wanted or len(rows) < limit or limit >= _LOOKED_AT_MOST:
+                return ready, min((time for time in times.values() if time > now), default=None)
+            limit *= 6
+
+    def _chosen(self, ready: list[str], free: int) -> list[str]:
+        """Alone, in order of time. Among others by chance, so that they rarely want the same."""
+        return ready[:free] if self._exclusive else random.sample(ready, min(free, len(ready)))
+
+    def _ready_at(self, row: dict[str, Any]) -> datetime:
+        due = datetime.fromisoformat(row["due_at"])
+        rest = self._resting.get(row["id"])
         if rest is not None:
             due = max(due, rest)
-        stale = self._exclusive and (task.lease_owner != self._owner or rest is not None)
-        return due if task.lease_until is None or stale else max(due, task.lease_until)
+        stale = self._exclusive and (row["lease_owner"] != self._owner or rest is not None)
+        held = row["lease_until"]
+        return due if held is None or stale else max(due, datetime.fromisoformat(held))
 
-    async def _claim_and_work(self, task: T) -> None:
+    async def _claim_and_work(self, task_id: str) -> None:
         """What could not be saved is done again after a rest: with a full disk, neither in a hot loop nor
-        only when a long lease has run out."""
-        self._resting.pop(task.id, None)
+        only when a lease has run out."""
+        resting = self._resting.pop(task_id, None) is not None
         rest: timedelta | None = REST
         try:
-            task.lease_until = self._clock() + self._lease
-            task.lease_owner = self._owner
-            task.attempts += 1
-            await self._documents.save(self._collection, task)
-            await self._work_and_settle(task)
+            task = await self._claimed(task_id, resting)
+            if task is not None:
+                await self._work_and_settle(task)
             rest = None
-        except VersionConflict:
+        except (VersionConflict, LeaseLost):
             rest = REST_AFTER_CONFLICT
-            _log.info("task %s of %s was taken or changed elsewhere", task.id, self._collection.name)
+            _log.info("task %s of %s was taken or changed elsewhere", task_id, self._collection.name)
         except (TransientError, NoSpace) as error:
-            _log.warning("task %s of %s: %s", task.id, self._collection.name, error)
+            _log.warning("task %s of %s: %s", task_id, self._collection.name, error)
         except Exception:  # noqa: BLE001 - the edge: giving up met a defect, which must not pass unseen
-            _log.exception("task %s of %s could not be settled", task.id, self._collection.name)
+            _log.exception("task %s of %s could not be settled", task_id, self._collection.name)
         finally:
             if rest is not None:
-                self._resting[task.id] = self._clock() + rest
-            del self._running[task.id]
+                self._resting[task_id] = self._clock() + rest
+            del self._running[task_id]
             self._wake.set()
+
+    async def _claimed(self, task_id: str, resting: bool) -> T | None:
+        """The task with our lease on it; None when it is no longer to be had."""
+        task = await self._documents.get(self._collection, task_id)
+        now = self._clock()
+        if task is None or task.due_at is None or task.due_at > now:
+            return None
+        stale = self._exclusive and (task.lease_owner != self._owner or resting)
+        if task.lease_until is not None and task.lease_until > now and not stale:
+            return None
+        task.lease_until = now + self._lease
+        task.lease_owner = self._owner
+        task.attempts += 1
+        return await self._documents.save(self._collection, task)
 
     async def _work_and_settle(self, task: T) -> None:
         work = asyncio.ensure_future(self._work(task))
+        until = task.lease_until or self._clock()
+        lease = Lease(self._documents, self._collection, task, self._owner, self._clock, self._lease, until)
         try:
-            await self._keep_lease_while(work, task)
+            await lease.keep_while(work, self._longest)
         except (TransientError, NoSpace) as error:
             if task.attempts >= self._max_attempts:
                 await self._fail(task, str(error))
@@ -186,7 +225,7 @@ class TaskRunner(Generic[T]):
                 await self._put_back(task, str(error))
         except PermanentError as error:
             await self._fail(task, str(error))
-        except VersionConflict:
+        except (VersionConflict, LeaseLost):
             raise
         except Exception as error:  # noqa: BLE001 - the edge: a defect must not end the runner
             _log.exception("task %s of %s met a defect", task.id, self._collection.name)
@@ -195,25 +234,9 @@ class TaskRunner(Generic[T]):
             else:
                 await self._put_back(task, f"internal error ({type(error).__name__})")
 
-    async def _keep_lease_while(self, work: "asyncio.Future[None]", task: T) -> None:
-        """The lease is renewed only by tasks that save; a long silent handler gets a long lease.
-
-        Handlers that work longer than the lease save their progress with `extend`.
-        """
-        try:
-            await asyncio.shield(work)
-        except asyncio.CancelledError:
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
-            raise
-
-    def extend(self, task: T) -> None:
-        """Set a fresh lease on the task; the handler's next save carries it."""
-        task.lease_until = self._clock() + self._lease
-
     async def _put_back(self, task: T, reason: str) -> None:
-        fresh = await self._documents.get(self._collection, task.id)
-        if fresh is None or fresh.due_at is None:
+        fresh = await self._still_held(task)
+        if fresh is None:
             return
         fresh.due_at = self._clock() + self._backoff[min(fresh.attempts - 1, len(self._backoff) - 1)]
         fresh.lease_until = None
@@ -221,7 +244,17 @@ class TaskRunner(Generic[T]):
         await self._documents.save(self._collection, fresh)
 
     async def _fail(self, task: T, reason: str) -> None:
-        fresh = await self._documents.get(self._collection, task.id)
-        if fresh is not None and fresh.due_at is not None:
+        fresh = await self._still_held(task)
+        if fresh is not None:
             fresh.last_error = reason[:500]
             await self._give_up(fresh, reason)
+
+    async def _still_held(self, task: T) -> T | None:
+        """The task as it is now; None when nothing is due any more. Raises LeaseLost: another process has
+        claimed it, and the trouble we had is not its trouble."""
+        fresh = await self._documents.get(self._collection, task.id)
+        if fresh is None or fresh.due_at is None:
+            return None
+        if fresh.lease_owner != self._owner:
+            raise LeaseLost(f"the lease of a task of {self._collection.name}")
+        return fresh

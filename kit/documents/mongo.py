@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
@@ -160,6 +160,14 @@ class MongoDocuments:
             done = await target.delete_one({"_id": doc.id, "version": doc.version})
             if done.deleted_count == 0 and await target.find_one({"_id": doc.id}, {"_id": 1}):
                 raise VersionConflict(collection.name, doc.id, doc.version)
+
+    async def renew(self, collection: Collection[D], doc_id: str, owner: str, until: datetime) -> bool:
+        held = {"_id": doc_id, "body.lease_owner": owner, "body.lease_until": {"$ne": None}}
+        async with StoreErrors():
+            done = await self._of(collection).update_one(
+                held, {"$set": {"body.lease_until": instant_text(until)}}
+            )
+        return bool(done.matched_count)
 
     async def find(
         self,

@@ -123,6 +123,14 @@ class Documents(Protocol):
         """Delete at the version it was read at. Raises VersionConflict; absent is no error."""
         ...
 
+    async def renew(self, collection: Collection[D], doc_id: str, owner: str, until: datetime) -> bool:
+        """Move `lease_until` of a task (kit.tasks) whose lease `owner` holds.
+
+        The one write that leaves the version alone, so that what the owner saves next still stands.
+        False, and nothing is written, when somebody else holds the lease, or nobody, or it is gone.
+        """
+        ...
+
     async def find(
         self,
         collection: Collection[D],

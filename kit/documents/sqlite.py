@@ -2,13 +2,14 @@
 
 import sqlite3
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import orjson
 
 from kit.bus.log import append
 from kit.documents.conditions import LAST, declared, known, member_field, plain, read_cursor, write_cursor
-from kit.documents.port import Collection, D, Has, HasPrefix, In, Page, Range, Where
+from kit.documents.port import Collection, D, Has, HasPrefix, In, Page, Range, Where, instant_text
 from kit.documents.store import Store, Transaction
 from kit.errors import VersionConflict
 from schemas.envelope import Event
@@ -98,6 +99,20 @@ class SqliteDocuments:
                 _save_members(connection, collection, doc.id, set())
 
         await self._store.write(operation)
+
+    async def renew(self, collection: Collection[D], doc_id: str, owner: str, until: datetime) -> bool:
+        table = self._table(collection)
+
+        def operation(transaction: Transaction) -> bool:
+            done = transaction.connection.execute(
+                f"UPDATE {table} SET body = json_set(body, '$.lease_until', ?) "  # noqa: S608
+                "WHERE id = ? AND json_extract(body, '$.lease_owner') = ? "
+                "AND json_extract(body, '$.lease_until') NOT NULL",
+                (instant_text(until), doc_id, owner),
+            )
+            return done.rowcount == 1
+
+        return await self._store.write(operation)
 
     async def find(
         self,

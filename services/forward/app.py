@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-from datetime import timedelta
 
 from kit.service import Kit, Service
 from kit.tasks import TaskRunner
@@ -18,9 +17,6 @@ from services.forward.prepare import SCRATCH
 from services.forward.settings import ForwardSettings
 from services.forward.tasks import deliver, give_up
 
-_LEASE = timedelta(seconds=120)
-"""Longer than the longest silent wait for a destination; sending renews it every second."""
-
 
 def build(kit: Kit, settings: ForwardSettings) -> Service:
     def lane(destination: str) -> TaskRunner[Delivery]:
@@ -33,13 +29,12 @@ def build(kit: Kit, settings: ForwardSettings) -> Service:
             owner=kit.owner,
             exclusive=kit.exclusive,
             concurrency=settings.per_destination,
-            lease=_LEASE,
             max_attempts=settings.max_attempts,
             where={"destination": destination},
         )
 
     lanes = Lanes(kit.documents, lane)
-    means = Means(kit, settings, KINDS, lanes.extend)
+    means = Means(kit, settings, KINDS)
 
     async def on_study_decided(event: StudyDecided) -> None:
         for destination in await handlers.study_decided(event, kit.documents, kit.clock):

@@ -36,10 +36,6 @@ class Lanes:
         if lane is not None:
             lane.poke()
 
-    def extend(self, delivery: Delivery) -> None:
-        """Set a fresh lease on it; the next save carries it."""
-        self._lanes[delivery.destination].extend(delivery)
-
     async def stop(self) -> None:
         if self._looking is None:
             return

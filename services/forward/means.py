@@ -1,13 +1,12 @@
 """What the tasks of forward work with."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kit.destinations import DESTINATIONS, Destination
 from kit.errors import PermanentError
 from kit.service import Kit
 from services.forward.kinds.port import Kind
-from services.forward.models import Delivery
 from services.forward.settings import ForwardSettings
 
 
@@ -16,8 +15,6 @@ class Means:
     kit: Kit
     settings: ForwardSettings
     kinds: Mapping[str, Kind]
-    extend: Callable[[Delivery], None]
-    """Sets a fresh lease; the next save carries it."""
 
     async def destination(self, name: str) -> tuple[Destination, Kind]:
         """Raises PermanentError when there is none of that name any more."""

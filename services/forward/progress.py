@@ -35,7 +35,7 @@ class Progress:
 
     @asynccontextmanager
     async def ticking(self) -> AsyncIterator[None]:
-        """Saves every second, so that a slow instance keeps its lease and a newer decision is seen.
+        """Saves every second, so that it is seen how far it is, and a newer decision is heard of.
         However the block ends, what was answered is saved; only a killed process leaves instances
         in doubt."""
         ended = asyncio.Event()
@@ -109,5 +109,4 @@ class Progress:
                     raise
             if with_delivery:
                 take_sums(self._delivery, self._ledgers.values(), self._means.settings.instance_tries)
-                self._means.extend(self._delivery)
                 await documents.save(DELIVERIES, self._delivery)

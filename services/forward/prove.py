@@ -124,7 +124,6 @@ class _Proving:
             delivery.commitment_deadline = self.means.kit.clock() + timedelta(
                 seconds=self.destination.commitment_timeout_s
             )
-            self.means.extend(delivery)
             await self.means.kit.documents.save(DELIVERIES, delivery)
 
         async def keep(report: Reported) -> None:

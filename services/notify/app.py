@@ -76,7 +76,6 @@ def build(kit: Kit, settings: NotifySettings) -> Service:
 def _notice_runner(kit: Kit, ports: Ports, channel: Channel) -> TaskRunner[Notice]:
     """One a channel: a mail server that hangs holds up no SMS."""
     settings = ports.settings
-    longest = settings.email.timeout_s * 3 if channel == "email" else settings.sms.timeout_s
     return TaskRunner(
         kit.documents,
         NOTICES,
@@ -87,8 +86,6 @@ def _notice_runner(kit: Kit, ports: Ports, channel: Channel) -> TaskRunner[Notic
         owner=kit.owner,
         exclusive=kit.exclusive,
         concurrency=settings.concurrency,
-        # Messages to one address wait for each other.
-        lease=timedelta(seconds=longest * settings.concurrency + 60),
         max_attempts=settings.max_attempts,
     )
 

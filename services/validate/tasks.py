@@ -24,7 +24,8 @@ from services.validate.texts import finding
 _log = logging.getLogger(__name__)
 _WAITS = (1, 2, 5, 10, 20, 30)
 _DEATHS_OF_A_CULPRIT = 2
-_LEASE = timedelta(hours=2)
+_LONGEST = timedelta(hours=24)
+"""A helper process that hangs is ended long before, by the size of its batch."""
 _ALWAYS = 1_000_000
 
 
@@ -44,7 +45,7 @@ class BatchReader:
             owner=kit.owner,
             exclusive=kit.exclusive,
             concurrency=settings.concurrency,
-            lease=_LEASE,
+            longest=_LONGEST,
             max_attempts=_ALWAYS,
         )
 
@@ -98,10 +99,10 @@ class BatchReader:
         index = await asyncio.to_thread(_last_member, progress)
         _log.warning("a helper process %s on member %d of a batch", "hung" if hung else "died", index)
         deaths = doc.suspects.get(str(index), 0) + (_DEATHS_OF_A_CULPRIT if hung else 1)
-        if index < 0 and deaths > _DEATHS_OF_A_CULPRIT:
+        if deaths > _DEATHS_OF_A_CULPRIT + (index >= 0):
+            # also where putting the member aside ends the process: a disk that can't be read, perhaps
             raise PermanentError("the batch ends every process that opens it")
         doc.suspects[str(index)] = deaths
-        self.runner.extend(doc)
         await self._kit.documents.save(BATCHES, doc)
 
     def _time(self, doc: BatchDoc) -> float:
@@ -168,7 +169,7 @@ class BatchReader:
         keys: list[str] = []
         for part in doc.parts:
             key = f"quarantine/{doc.submission_id}/{derived_id(doc.id, part.key)}"
-            objects.put(key, objects.stream(part.key))
+            objects.copy(part.key, key)
             keys.append(key)
         return keys
 

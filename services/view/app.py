@@ -1,6 +1,5 @@
 """Wiring of the view service."""
 
-from datetime import timedelta
 from functools import partial
 
 from fastapi import APIRouter
@@ -50,7 +49,6 @@ def build(kit: Kit, settings: ViewSettings) -> Service:
         owner=kit.owner,
         exclusive=kit.exclusive,
         concurrency=1,
-        lease=timedelta(minutes=10),
     )
     dicomweb = APIRouter(tags=["dicomweb"])
     for prefix in PREFIXES:

@@ -15,6 +15,7 @@ from kit.documents.port import Collection, Doc, Has, HasPrefix, In, Instant, Ran
 from kit.documents.sqlite import SqliteDocuments
 from kit.documents.store import Store
 from kit.errors import VersionConflict
+from kit.tasks import TaskDoc
 from schemas.notify import NoticeSent
 from tests.neighbours.engines import engine
 
@@ -29,6 +30,9 @@ class Thing(Doc):
 THINGS = Collection(
     "things", Thing, fields=("colour", "size", "made_at"), compound=(("colour", "size"),), members="tokens"
 )
+
+
+CHORES = Collection("chores", TaskDoc, fields=("due_at",))
 
 
 @pytest.fixture(params=["sqlite", "mongo", "ferretdb"])
@@ -109,6 +113,24 @@ async def test_of_many_concurrent_saves_of_one_version_exactly_one_wins(document
     won = await asyncio.gather(*(attempt(n) for n in range(1, 30)))
     assert sum(won) == 1
     assert (await documents.get(THINGS, "a")).size == won.index(True) + 1
+
+
+async def test_a_lease_is_renewed_by_its_owner_alone_and_the_version_stays(documents) -> None:
+    now = utc_now()
+    later = now + timedelta(minutes=5)
+    chore = TaskDoc(id="a", due_at=now, lease_owner="me", lease_until=now, last_error="kept")
+    await documents.save(CHORES, chore)
+    assert await documents.renew(CHORES, "a", "me", later)
+    read = await documents.get(CHORES, "a")
+    assert (read.version, read.lease_until, read.last_error) == (1, later, "kept")
+    assert not await documents.renew(CHORES, "a", "somebody", now)
+    assert not await documents.renew(CHORES, "nothing", "me", now)
+    assert await documents.get(CHORES, "a") == read
+
+    chore.lease_until = None
+    await documents.save(CHORES, chore)
+    assert not await documents.renew(CHORES, "a", "me", later)
+    assert (await documents.get(CHORES, "a")).lease_until is None
 
 
 async def test_bulk_insert_leaves_existing_documents_alone(documents) -> None:
