@@ -18,7 +18,7 @@ WORKDIR /src
 RUN python -m venv /opt/anteroom
 COPY pyproject.toml constraints.txt ./
 COPY scripts/__init__.py scripts/requirements.py scripts/
-RUN python -m scripts.requirements cluster > /tmp/requirements.txt \
+RUN python -m scripts.requirements cluster telemetry > /tmp/requirements.txt \
     && /opt/anteroom/bin/pip install --no-cache-dir -c constraints.txt -r /tmp/requirements.txt
 COPY LICENSE ./
 COPY anteroom anteroom

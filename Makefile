@@ -19,7 +19,7 @@ install: $(STAMP)  ## a virtual environment with everything pinned (idempotent)
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Anteroom needs Python 3.11 or later (PYTHON=... chooses one)"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cluster,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cluster,telemetry,dev]'
 	@touch $(STAMP)
 
 viewer: install  ## the OHIF viewer, fetched through npm and made small (idempotent)

@@ -25,7 +25,7 @@ _ALWAYS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 }
-_FOR_PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 _YEAR_S = 31_536_000
 
 
@@ -51,7 +51,7 @@ class Guard:
                 self._add(MutableHeaders(scope=message))
             await send(message)
 
-        if scope["path"] in _FOR_PROBES or self._is_ours(Headers(scope=scope).get("host", "")):
+        if scope["path"] in PROBES or self._is_ours(Headers(scope=scope).get("host", "")):
             await self._app(scope, receive, send_guarded)
             return
         text = "This server does not go by that name. Use its own address, or add the name to site.hosts."

@@ -1,5 +1,10 @@
-"""Logs: one JSON object a line on stderr, or plain lines for a person at a terminal. Never PHI."""
+"""Logs: one JSON object a line on stderr, or plain lines for a person at a terminal. Never PHI.
 
+Every line says which act it belongs to (kit.acts): service, what is being done, correlation id. The level is
+that of our own loggers: libraries say at debug level what they were given, patients included.
+"""
+
+import asyncio
 import logging
 import sys
 import traceback
@@ -8,9 +13,18 @@ from typing import Any
 
 import orjson
 
+from kit import acts
 from kit.errors import AnteroomError
 
-_QUIET = ("pydicom", "pynetdicom", "multipart", "python_multipart", "httpx", "httpcore", "mail.log")
+_OURS = ("anteroom", "kit", "schemas", "services")
+_QUIET = ("pydicom", "pynetdicom", "multipart", "python_multipart", "httpx", "httpcore", "mail.log", "hl7apy")
+
+_log = logging.getLogger(__name__)
+
+Configured = tuple[str, bool]
+"""Level, and whether lines are plain."""
+
+_configured: list[Configured] = []
 
 
 class _Lines(logging.Formatter):
@@ -21,6 +35,13 @@ class _Lines(logging.Formatter):
         return _trace(ei[1], set()) if ei[1] is not None else ""
 
 
+class _PlainLines(_Lines):
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        text = super().formatMessage(record)
+        act = acts.current()
+        return text if act is None else f"{text} [{act.service}, {act.kind} {act.name}, {act.correlation_id}]"
+
+
 class _JsonLines(_Lines):
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -29,6 +50,10 @@ class _JsonLines(_Lines):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if (act := acts.current()) is not None:
+            line["service"] = act.service
+            line["act"] = f"{act.kind} {act.name}"
+            line["correlation_id"] = act.correlation_id
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
         return orjson.dumps(line).decode()
@@ -48,14 +73,23 @@ def _trace(error: BaseException, seen: set[int]) -> str:
 
 
 def configure(level: str = "INFO", *, plain: bool | None = None) -> None:
-    """Set up the root logger once, at start. `plain` None: plain when stderr is a terminal."""
+    """Set up logging once, at start. `plain` None: plain when stderr is a terminal."""
+    plain = plain if plain is not None else sys.stderr.isatty()
     handler = logging.StreamHandler(sys.stderr)
-    if plain if plain is not None else sys.stderr.isatty():
-        handler.setFormatter(_Lines("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
-    else:
-        handler.setFormatter(_JsonLines())
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    handler.setFormatter(
+        _PlainLines("%(asctime)s %(levelname)-7s %(name)s: %(message)s") if plain else _JsonLines()
+    )
+    libraries = max(logging.WARNING, logging.getLevelNamesMapping()[level])
+    logging.basicConfig(level=libraries, handlers=[handler], force=True)
+    for name in _OURS:
+        logging.getLogger(name).setLevel(level)
+    _configured[:] = [(level, plain)]
     silence_libraries()
+
+
+def configured() -> Configured | None:
+    """What a helper process must be told, so that its lines look the same; None before `configure`."""
+    return _configured[0] if _configured else None
 
 
 def silence_libraries() -> None:
@@ -65,3 +99,8 @@ def silence_libraries() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     for module in ("pydicom", "pynetdicom", "pylibjpeg", "PIL"):
         warnings.filterwarnings("ignore", module=module)
+
+
+def tell_of_loop_trouble(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """An event loop's exception handler. The default one prints the error itself, with the values in it."""
+    _log.error("the event loop: %s", context.get("message", "an error"), exc_info=context.get("exception"))

@@ -9,9 +9,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive, Scope, Send
 
+from kit.acts import Act, service_of
 from kit.errors import Refused, TransientError, VersionConflict
-from kit.guard import Guard
+from kit.guard import PROBES, Guard
 from kit.service import ErrorPage, Kit, Service
 
 _log = logging.getLogger(__name__)
@@ -23,7 +25,7 @@ _READY_FOR_S = 2.0
 def build_app(
     kit: Kit, services: Sequence[Service], refresh_metrics: Callable[[], Awaitable[None]] | None = None
 ) -> FastAPI:
-    app = FastAPI(title="Anteroom", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
+    app = _App(title="Anteroom", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.state.identity = kit.identity
     app.state.site = kit.site
     app.state.kit = kit
@@ -40,6 +42,35 @@ def build_app(
     _add_health(app, services, refresh_metrics)
     app.add_middleware(Guard, site=kit.site)
     return app
+
+
+class _App(FastAPI):
+    """Every request but those of probes is an act, from before anything that may log until it is answered."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in PROBES:
+            await super().__call__(scope, receive, send)
+            return
+        act = Act("request", "web", scope["method"])
+        act.look = lambda act: _look(act, scope)
+
+        async def send_seen(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                act.details["status"] = status
+                act.outcome = "failed" if status >= 500 else "refused" if status >= 400 else "ok"
+            await send(message)
+
+        with act:
+            await super().__call__(scope, receive, send_seen)
+
+
+def _look(act: Act, scope: Scope) -> None:
+    """Routing tells whose request it is. Its template is all that is told: paths hold ids."""
+    endpoint = scope.get("endpoint")
+    if endpoint is not None:
+        act.service = service_of(endpoint.__module__)
+        act.name = f"{scope['method']} {_template(scope)}"
 
 
 def answer(status: int, code: str, error: str, **more: object) -> JSONResponse:
@@ -101,8 +132,11 @@ async def _defect(request: Request, error: Exception) -> Response:
 
 def _route(request: Request) -> str:
     """The route's template: paths hold ids, never more, but a log needs none."""
-    route = request.scope.get("route")
-    return getattr(route, "path", "unknown route")
+    return _template(request.scope)
+
+
+def _template(scope: Scope) -> str:
+    return getattr(scope.get("route"), "path", "unknown route")
 
 
 class _Readiness:

@@ -12,12 +12,13 @@ import signal
 import sys
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeout
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
+from kit import acts
 from kit.errors import AnteroomError
-from kit.logging import silence_libraries
+from kit.logging import Configured, configure, configured, silence_libraries
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,13 +42,21 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
 
 
-def _begin() -> None:
-    """In each helper: Ctrl-C is the main process's business, memory is bounded, libraries are quiet; and
-    a helper that hangs does not outlive a main process that was killed."""
+def _begin(logs: Configured | None) -> None:
+    """In each helper: Ctrl-C is the main process's business, memory is bounded, logs are as in the main
+    process, libraries are quiet; and a helper that hangs does not outlive a main process that was killed."""
     _end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
+    if logs is not None:
+        configure(logs[0], plain=logs[1])
     silence_libraries()
+
+
+def _do(marks: acts.Marks | None, job: Callable[..., R], args: list[Any], kwargs: dict[str, Any]) -> R:
+    """In a helper: the job, as a part of the act that asked for it."""
+    with acts.resumed(marks):
+        return job(*args, **kwargs)
 
 
 class Workers:
@@ -67,7 +76,8 @@ class Workers:
         """
         self._jobs += 1
         try:
-            future = self._open().schedule(job, args=list(args), kwargs=kwargs, timeout=timeout)
+            asked = [acts.marks(), job, list(args), kwargs]
+            future = self._open().schedule(_do, args=asked, timeout=timeout)
             result: R = await asyncio.wrap_future(future)
         except ProcessExpired as error:
             raise WorkerDied(f"{job.__name__} ended its process (exit code {error.exitcode})") from error
@@ -95,6 +105,7 @@ class Workers:
                 max_workers=self._count,
                 max_tasks=2000,
                 initializer=_begin,
+                initargs=[configured()],
                 context=multiprocessing.get_context("spawn"),
             )
         return self._pool

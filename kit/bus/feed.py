@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from kit.bus.log import ALL_PARTITIONS, partition_of
 from kit.bus.port import Handler
-from kit.errors import NoSpace, PermanentError, Refused, TransientError, VersionConflict
+from kit.bus.tries import handle
+from kit.errors import TransientError
 from schemas.envelope import Event
 
 _log = logging.getLogger(__name__)
@@ -16,12 +17,7 @@ _log = logging.getLogger(__name__)
 BACKLOG = 1000
 """Events held in memory per feed; the rest waits in the log."""
 
-CONFLICT_TRIES = 50
-DEFECT_TRIES = 3
-TRANSIENT_TRIES = 30
-FULL_S = 5.0
 UNREADABLE_S = 5.0
-_DELAYS = (0.1, 0.3, 1, 2, 5)
 
 Bury = Callable[["Feed", Event, str, int], Awaitable[None]]
 Fetch = Callable[[str, int, int], Awaitable[Sequence[tuple[int, Event]]]]
@@ -182,34 +178,4 @@ class Feed:
             self._partitions.pop(number, None)
 
     async def _handle(self, event: Event) -> tuple[str | None, int]:
-        """None when handled, else the reason it must be buried; and the tries it took."""
-        tries = conflicts = 0
-        while True:
-            tries += 1
-            try:
-                await self._handler(event)
-                return None, tries
-            except VersionConflict as error:
-                conflicts += 1
-                if conflicts >= CONFLICT_TRIES:
-                    return str(error), tries
-                await asyncio.sleep(0.002 * conflicts)
-                continue
-            except NoSpace as error:
-                # Until there is room nothing else can go on either, and then it does by itself.
-                if self._stopping:
-                    return str(error), tries
-                _log.warning("%s of %s waits: the storage is full", self.group, self.topic)
-                await asyncio.sleep(FULL_S)
-                tries -= 1
-                continue
-            except TransientError as error:
-                reason, limit = str(error), TRANSIENT_TRIES
-            except (PermanentError, Refused) as error:
-                return str(error), tries
-            except Exception as error:  # noqa: BLE001 - the edge: a poison event must not end the feed
-                _log.exception("%s could not handle %s %s", self.group, event.topic, event.id)
-                reason, limit = f"internal error ({type(error).__name__})", DEFECT_TRIES
-            if tries - conflicts >= limit or self._stopping:
-                return reason, tries
-            await asyncio.sleep(_DELAYS[min(tries - conflicts, len(_DELAYS)) - 1])
+        return await handle(self._handler, event, self.group, lambda: self._stopping)

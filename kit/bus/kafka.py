@@ -18,6 +18,7 @@ from faststream.exceptions import FastStreamException
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.schemas import Topic
 
+from kit import acts
 from kit.bus.client_logs import calm
 from kit.bus.kafka_log import KafkaLog, Offsets
 from kit.bus.kafka_settings import LARGEST, LARGEST_RECORD, KafkaSettings, connection, ensure_topics, security
@@ -87,6 +88,7 @@ class KafkaBus:
         if any(len(content) > LARGEST for _, _, content, _ in records):
             raise PermanentError("an event is too large for the bus")
         await self._send(records)
+        acts.emitted(events)
 
     async def start(self) -> None:
         """Raises Unavailable when Kafka is away: try again."""

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from kit import acts
 from kit.bus.port import Handler
 from kit.errors import NoSpace, PermanentError, Refused, TransientError, VersionConflict
 from schemas.envelope import Event
@@ -24,6 +25,24 @@ async def handle(
 
     While `stopping()` nothing is tried again: the reason then only says why it was not handled.
     """
+    act = acts.Act(
+        "event", group.partition("-")[0], event.topic, correlation_id=event.correlation_id, cause=event.id
+    )
+    act.details["group"] = group
+    with act:
+        reason, tries = await _try(handler, event, group, stopping)
+        if tries > 1:
+            act.details["tries"] = tries
+        if reason is not None:
+            act.outcome = "failed"
+            if not stopping():
+                _log.error("%s gives up %s %s: %s", group, event.topic, event.id, reason)
+    return reason, tries
+
+
+async def _try(
+    handler: Handler[Event], event: Event, group: str, stopping: Callable[[], bool]
+) -> tuple[str | None, int]:
     tries = conflicts = 0
     while True:
         tries += 1

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from itertools import count
 
+from kit.acts import Act
 from kit.bus.port import Bus
 from kit.clock import Clock
 from kit.hl7.ack import Verdict, acknowledge, batch
@@ -56,12 +57,21 @@ class Hl7Door:
         NoSpace when they can't be stored; then none is acknowledged.
         """
         now = self._clock()
-        events: list[Hl7Received] = []
+        heard: list[tuple[Act, list[Hl7Received]]] = []
         answers: list[str] = []
         for frame in frames:
-            answers += self._frame(frame, now, events)
+            act, taken = Act("message", "match", "HL7"), list[Hl7Received]()
+            act.enter()
+            answers += self._frame(frame, now, taken)
+            act.leave()
+            heard.append((act, taken))
+        events = [event for _, taken in heard for event in taken]
         if events:
             await self._bus.publish(events)
+        for act, taken in heard:
+            act.outcome = "ok" if taken else "refused"
+            act.emits(taken)
+            act.end()
         self.status.accepted += len(events)
         HL7_MESSAGES.labels("AA").inc(len(events))
         self.status.last_message_at = now

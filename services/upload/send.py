@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
+from kit import acts
 from kit.errors import Refused, TooLarge, VersionConflict
 from kit.identity import Principal, Role
 from kit.ids import derived_id, random_id
@@ -112,6 +113,7 @@ class Sending:
         if submission_id in self._under_way:
             raise Conflict("in-progress", "The same request is under way on another connection. Wait for it.")
         self._under_way.add(submission_id)
+        acts.follow(submission_id)
         consignment = Consignment(self._spool, self._settings, submission_id)
         try:
             return await self._take(request, caller, consignment)

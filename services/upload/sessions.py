@@ -12,6 +12,7 @@ from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from itertools import count
 
+from kit import acts
 from kit.errors import NoSpace, NotFound, Refused, TransientError
 from kit.objects.port import Objects
 from kit.spool import Chunk, Spool, SpoolFile
@@ -101,6 +102,7 @@ class Sessions:
         """A writer for this sender, for one instance or one request: the session's submission is
         opened when there is none. `label` tells apart what one account sends (a calling AE title)."""
         session = await self._session(sender, label)
+        acts.follow(session.submission_id)
         session.writers += 1
         writer = BatchWriter(self, session, self._settings)
         try:
@@ -148,11 +150,20 @@ class Sessions:
         """Hand a batch over to be stored and registered in the background, for as long as it takes."""
         submission_id = file.owner["submission_id"]
         self._ending[submission_id] = self._ending.get(submission_id, 0) + 1
-        task = asyncio.create_task(self._finish(file), name="finish-batch")
+        task = asyncio.create_task(self._finish(file, submission_id), name="finish-batch")
         self._finishing[file.id] = task
 
-    async def _finish(self, file: SpoolFile) -> None:
-        submission_id = file.owner["submission_id"]
+    async def _finish(self, file: SpoolFile, submission_id: str) -> None:
+        try:
+            with acts.Act("task", "upload", "finish-batch", correlation_id=submission_id) as act:
+                await self._store(file, act)
+        finally:
+            del self._finishing[file.id]
+            self._ending[submission_id] -= 1
+            if not self._ending[submission_id]:
+                del self._ending[submission_id]
+
+    async def _store(self, file: SpoolFile, act: acts.Act) -> None:
         try:
             while True:
                 try:
@@ -160,18 +171,15 @@ class Sessions:
                     return
                 except (TransientError, NoSpace, OSError) as error:
                     _log.warning("a batch of the spool waits: %s", type(error).__name__)
+                    act.failed(error)
                 if self._stopping.is_set():
                     await file.release()
                     return
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), _RETRY_S)
-        except Exception:  # noqa: BLE001 - the edge of a background task: the file stays in the spool
+        except Exception as error:  # noqa: BLE001 - the edge of a background task: the file stays in the spool
             _log.exception("a batch of the spool met a defect; it is tried again at the next start")
-        finally:
-            del self._finishing[file.id]
-            self._ending[submission_id] -= 1
-            if not self._ending[submission_id]:
-                del self._ending[submission_id]
+            act.failed(error)
 
     def end_if_silent(self, submission_id: str) -> bool:
         """True when nothing of this submission is under way here; files to come open a new one."""

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import orjson
 from pydantic import BaseModel, Field
 
+from kit import acts
 from kit.clock import Clock
 from kit.documents.port import Documents, In
 from kit.errors import NotFound, VersionConflict
@@ -135,7 +136,10 @@ class Submissions:
         return found
 
     async def find(self, submission_id: str) -> SubmissionDoc | None:
-        return await self._documents.get(SUBMISSIONS, submission_id)
+        found = await self._documents.get(SUBMISSIONS, submission_id)
+        if found is not None:
+            acts.follow(found.id)
+        return found
 
     async def register(self, submission_id: str, batch: Batch) -> int:
         """Make a durable batch part of its submission; returns its sequence. Again: the same number.

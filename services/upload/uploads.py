@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from kit import acts
 from kit.clock import Clock
 from kit.documents.port import Documents
 from kit.errors import NotFound, Refused, TooLarge, VersionConflict
@@ -126,6 +127,7 @@ class Uploads:
         upload = await self._documents.get(UPLOADS, upload_id)
         if upload is None or not (upload.account_id == principal.account.id or principal.may(Role.ADMIN)):
             raise NotFound("no-upload", "There is no such upload. Ask for the ordinals and create a new one.")
+        acts.follow(upload.submission_id)
         if upload.state == "open" and upload.expires_at <= self._clock():
             raise Gone(
                 "upload-expired", "This upload has expired. Ask for the ordinals and create a new one."

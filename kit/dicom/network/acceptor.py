@@ -8,6 +8,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from kit.acts import Act, service_of
 from kit.dicom.network import associate, commands, contexts, datasets, statuses
 from kit.dicom.network.commands import Command
 from kit.dicom.network.datasets import COMMITMENT_CLASS, CommitmentReport
@@ -190,6 +191,10 @@ class AssociationServer:
             del self._by_address[address]
 
     async def _serve(self, wire: Wire, address: str) -> None:
+        with Act("message", service_of(self._admit.__module__), "DICOM association") as act:
+            await self._answer(wire, address, act)
+
+    async def _answer(self, wire: Wire, address: str, act: Act) -> None:
         try:
             await self._associate(wire, address)
         except PeerReleased:
@@ -197,9 +202,11 @@ class AssociationServer:
             wire.close()
         except AssociationFailed as error:
             _log.info("DICOM association ended: %s", error)
+            act.failed(error)
             end(wire, error)
         except Exception as error:  # noqa: BLE001 - the edge: one association's defect ends that one alone
             _log.exception("DICOM association ended by a defect")
+            act.failed(error)
             end(wire, error)
         except BaseException as error:
             end(wire, error)

@@ -120,7 +120,7 @@ def test_the_python_is_one_that_the_project_wants() -> None:
 
 
 def test_every_package_is_installed_before_the_code_and_pinned() -> None:
-    wanted = requirements("cluster")
+    wanted = requirements("cluster", "telemetry")
     assert all("==" in line for line in wanted)
     assert set(PROJECT["project"]["dependencies"]) < set(wanted)
     assert set(PROJECT["project"]["optional-dependencies"]["cluster"]) < set(wanted)
@@ -130,7 +130,7 @@ def test_every_package_is_installed_before_the_code_and_pinned() -> None:
     install = next(i for i, text in enumerate(order) if "-r /tmp/requirements.txt" in text)
     code = next(i for i, text in enumerate(order) if text.startswith("anteroom "))
     assert install < code, "a change of the code must not fetch all packages again"
-    assert "scripts.requirements cluster" in order[install]
+    assert "scripts.requirements cluster telemetry" in order[install]
 
 
 def test_the_viewer_is_made_in_its_stage_and_comes_along() -> None:

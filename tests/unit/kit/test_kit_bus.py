@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from kit.bus import feed as feeds
+from kit.bus import tries
 from kit.bus.embedded import EmbeddedBus
 from kit.clock import utc_now
 from kit.documents.store import Store
@@ -73,9 +74,9 @@ async def test_a_start_that_failed_leaves_every_group_where_it_was(tmp_path: Pat
 async def test_a_full_disk_holds_events_back_and_buries_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feeds, "FULL_S", 0.001)
+    monkeypatch.setattr(tries, "FULL_S", 0.001)
     opened = Opened(tmp_path)
-    opened.failures = [NoSpace("disk-full", "full") for _ in range(2 * feeds.TRANSIENT_TRIES)]
+    opened.failures = [NoSpace("disk-full", "full") for _ in range(2 * tries.TRANSIENT_TRIES)]
     await opened.bus.start()
     await opened.bus.publish([sent(1)])
     await opened.until(1)
