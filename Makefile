@@ -9,7 +9,7 @@ DATA ?= data
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install viewer up demo test check bench schemas manifests kustomize engines engines-down clean
+.PHONY: help install viewer up demo test check bench schemas contracts manifests kustomize engines engines-down clean
 
 help:            ## what there is
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/: .*##/\t/' | expand -t 14
@@ -40,6 +40,7 @@ check: install   ## format, lint, types, architecture, contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m schemas.generate --check
+	$(BIN)/python -m schemas.release --check
 
 bench: install   ## side by side with the peers; ONLY=name for one
 	$(BIN)/python -m bench $(ONLY)
@@ -49,6 +50,9 @@ screenshots: install  ## every page into docs/images, wide and on a phone
 
 schemas: install ## rewrite the generated contracts
 	$(BIN)/python -m schemas.generate
+
+contracts: install  ## keep the present contracts as those of RELEASE=1.2.0
+	$(BIN)/python -m schemas.release $(RELEASE)
 
 manifests: install  ## rewrite the topics and users of k8s/
 	$(BIN)/python -m scripts.strimzi

@@ -22,6 +22,7 @@ from schemas.shapes import Sender
 
 _CACHE = timedelta(seconds=5)
 _NOTED_EVERY = timedelta(minutes=1)
+_DOORS_WITH_PROOF = frozenset({"portal", "api", "stow"})
 
 Item = TypeVar("Item")
 Policy = Literal["review", "forward-certain"]
@@ -250,8 +251,9 @@ def by_grant(grant: Grant, session: Session | None = None) -> Principal:
 
 
 def proves_itself(account: Account, door: str) -> bool:
-    """Whether an automatic policy may trust this sender at this door: an AE title alone is no proof."""
-    return door != "dicom" or bool(account.addresses or account.certificates)
+    """Whether an automatic policy may trust this sender at this door: an AE title alone is no proof, and a
+    door that a newer version opened is not known here."""
+    return door in _DOORS_WITH_PROOF or (door == "dicom" and bool(account.addresses or account.certificates))
 
 
 def _within(address: str, networks: list[str]) -> bool:

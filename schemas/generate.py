@@ -12,7 +12,7 @@ import orjson
 from schemas.catalogue import TOPICS, Topic
 
 _HERE = Path(__file__).parent
-_OPTIONS = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
+OPTIONS = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
 
 
 def json_schema(topic: Topic) -> dict[str, Any]:
@@ -74,11 +74,11 @@ def asyncapi() -> dict[str, Any]:
 def generated() -> dict[Path, bytes]:
     files = {
         _HERE / "json" / f"{name}.v{topic.event.version}.json": orjson.dumps(
-            json_schema(topic), option=_OPTIONS
+            json_schema(topic), option=OPTIONS
         )
         for name, topic in TOPICS.items()
     }
-    files[_HERE / "asyncapi.json"] = orjson.dumps(asyncapi(), option=_OPTIONS)
+    files[_HERE / "asyncapi.json"] = orjson.dumps(asyncapi(), option=OPTIONS)
     return files
 
 

@@ -11,7 +11,7 @@ class NoticeSent(Event):
     topic: ClassVar[str] = "notice-sent"
     owner: ClassVar[str] = "notify"
     notice_id: str
-    channel: Literal["email", "sms"]
+    channel: Literal["email", "sms"] | str
     kind: str
 
 
@@ -21,6 +21,6 @@ class NoticeFailed(Event):
     topic: ClassVar[str] = "notice-failed"
     owner: ClassVar[str] = "notify"
     notice_id: str
-    channel: Literal["email", "sms"]
+    channel: Literal["email", "sms"] | str
     kind: str
     reason: str

@@ -50,7 +50,7 @@ class Sender(Shape):
     id: str = Field(description="id of the sender account")
     name: str
     origin: str = Field(description="the sending organisation; a study belongs to one origin")
-    door: Literal["portal", "api", "stow", "dicom"] = "api"
+    door: Literal["portal", "api", "stow", "dicom"] | str = "api"
 
 
 class ObjectPart(Shape):

@@ -49,7 +49,7 @@ class SubmissionClosed(Event):
     sender: Sender
     files: int = Field(description="how many ordinals were sent")
     batches: int = Field(description="how many batches were received, sequence 1 to this number")
-    reason: Literal["sender", "quiet", "expired"] = "sender"
+    reason: Literal["sender", "quiet", "expired"] | str = "sender"
 
 
 class CommitmentReported(Event):

@@ -15,5 +15,5 @@ class StudyViewed(Event):
     study_id: str
     account_id: str = Field(description="who looked; for a share link, an id that stands for the link")
     account: str = Field(description="the account's or the link's name")
-    kind: Literal["account", "share", "upload-link"] = "account"
+    kind: Literal["account", "share", "upload-link"] | str = "account"
     grant_id: str = Field(default="", description="the share link's id, where one was used")

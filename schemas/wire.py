@@ -6,11 +6,20 @@ from schemas.catalogue import TOPICS
 from schemas.envelope import Event
 
 
+class UnknownEvent(KeyError):
+    """An event of a topic or a version that this code was not made for: a consumer passes over it."""
+
+
 def encode(event: Event) -> bytes:
     return orjson.dumps({"topic": event.topic, "version": event.version, **event.model_dump(mode="json")})
 
 
 def decode(data: bytes | str) -> Event:
-    """Raises KeyError for an unknown topic, ValueError for content that breaks the contract."""
+    """Raises UnknownEvent for what a newer producer may send, ValueError for content that breaks the
+    contract, KeyError for what is no event at all."""
     fields = orjson.loads(data)
-    return TOPICS[fields["topic"]].event.model_validate(fields)
+    name, version = fields["topic"], fields["version"]
+    topic = TOPICS.get(name)
+    if topic is None or topic.event.version != version:
+        raise UnknownEvent(f"{name} v{version}")
+    return topic.event.model_validate(fields)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from kit import acts
 from kit.bus.feed import Feed
 from kit.bus.log import SCHEMA, append
 from kit.bus.port import DeadLetter, E, Handler
@@ -53,6 +54,7 @@ class EmbeddedBus:
             transaction.appended.extend(append(transaction.connection, events))
 
         await self._store.write(operation)
+        acts.emitted(events)
 
     async def start(self) -> None:
         rows = await self._store.read(
@@ -114,7 +116,9 @@ class EmbeddedBus:
     async def read(
         self, *, after: int | None = None, topics: Sequence[str] = (), limit: int = 100
     ) -> list[tuple[int, Event]]:
-        chosen = f"topic IN ({', '.join('?' * len(topics))})" if topics else "1"
+        # what a newer version wrote before this one was put back is not ours to read
+        topics = [topic for topic in topics or TOPICS if topic in TOPICS]
+        chosen = f"topic IN ({', '.join('?' * len(topics))})"
 
         def query(connection: sqlite3.Connection) -> list[Any]:
             if after is None:

@@ -102,6 +102,19 @@ async def test_an_event_that_cannot_be_read_stops_its_feed_only_until_it_can(
     await opened.close()
 
 
+async def test_events_that_a_newer_version_left_in_the_log_are_passed_over(tmp_path: Path) -> None:
+    opened = Opened(tmp_path)
+    await opened.bus.publish([sent(1), sent(2)])
+    newer = "UPDATE log SET topic = 'notice-praised', body = ? WHERE seq = 1"
+    await opened.store.write(lambda t: t.connection.execute(newer, (b'{"topic":"notice-praised"}',)) and None)
+    assert [seq for seq, _ in await opened.bus.read(after=0)] == [2]
+    assert await opened.bus.read(after=0, topics=("notice-praised",)) == []
+    await opened.bus.start()
+    await opened.until(1)
+    assert opened.got == ["2"]
+    await opened.close()
+
+
 async def test_replaying_what_nobody_here_handles_is_refused_and_the_letter_stays(tmp_path: Path) -> None:
     opened = Opened(tmp_path)
     opened.failures = [PermanentError("no")]

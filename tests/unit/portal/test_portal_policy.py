@@ -67,6 +67,11 @@ def test_dicom_with_an_address_list_is_trusted():
     assert ask(case(study(sender=DICOM), sender=DICOM), account(addresses=["10.0.0.0/8"])) is not None
 
 
+def test_a_door_of_a_newer_version_is_trusted_by_nobody():
+    unknown = SENDER.model_copy(update={"door": "fax"})
+    assert ask(case(study(sender=unknown), sender=unknown), account(addresses=["10.0.0.0/8"])) is None
+
+
 def test_waiting_files_keep_it_open():
     made = case(settled=False)
     take_settled(made, "sub1", Settled(revision=1, sender=SENDER, waiting=1), NOW)
