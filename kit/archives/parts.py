@@ -6,59 +6,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO, cast
 
+from kit.errors import TransientError
 from kit.objects.port import Objects
+from kit.seekable import Memory, Seekable
 
 WHOLE = 48 * 1024 * 1024
-"""Up to this many bytes a batch is read into memory once, by one read a part."""
+"""Up to this many bytes a batch is looked at in memory: mapped, or read once where that can't be."""
 
 
-class _Seekable(io.RawIOBase):
-    """What readers over `size` bytes have in common; they read from `_position`."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-
-class Memory(_Seekable):
-    """A seekable reader over bytes in memory, which `view` gives without a copy."""
-
-    def __init__(self, view: memoryview) -> None:
-        super().__init__(len(view))
-        self.view = view
-
-    def read(self, size: int | None = -1) -> bytes:
-        end = len(self.view) if size is None or size < 0 else self._position + size
-        data = bytes(self.view[self._position : end])
-        self._position += len(data)
-        return data
-
-    def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
-        data = self.view[self._position : self._position + len(buffer)]
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)
-
-    def window(self, offset: int, size: int) -> "Memory":
-        """A reader over a range of the same bytes."""
-        return Memory(self.view[offset : offset + size])
-
-
-class _Parts(_Seekable):
+class _Parts(Seekable):
     def __init__(self, objects: Objects, parts: Sequence[tuple[str, int]]) -> None:
         self._objects = objects
         self._keys = [key for key, size in parts if size > 0]
@@ -81,6 +37,7 @@ class _Parts(_Seekable):
         file.seek(self._position - self._starts[index])
         wanted = min(len(buffer), self._starts[index + 1] - self._position)
         data = file.read(wanted)
+        _whole(len(data), wanted)
         buffer[: len(data)] = data
         self._position += len(data)
         return len(data)
@@ -97,7 +54,7 @@ def open_parts(objects: Objects, parts: Sequence[tuple[str, int]]) -> Iterator[B
     """One seekable reader over object parts (key, bytes) that follow each other: a Memory up to WHOLE.
     What was made of it must not be used after the block.
 
-    Raises NotFound for a part that is not there.
+    Raises NotFound for a part that is not there, TransientError for one of another size.
     """
     size = sum(size for _, size in parts)
     if size > WHOLE:
@@ -106,18 +63,26 @@ def open_parts(objects: Objects, parts: Sequence[tuple[str, int]]) -> Iterator[B
         return
     if len(parts) == 1:
         with objects.view(parts[0][0]) as view:
+            _whole(len(view), size)
             yield cast(BinaryIO, Memory(view))
         return
     memory = bytearray(size)
     done = 0
-    for key, _ in parts:
+    for key, length in parts:
         with objects.view(key) as view:
-            memory[done : done + len(view)] = view
-            done += len(view)
-    yield cast(BinaryIO, Memory(memoryview(memory)[:done]))
+            _whole(len(view), length)
+            memory[done : done + length] = view
+            done += length
+    yield cast(BinaryIO, Memory(memoryview(memory)))
 
 
-class _Window(_Seekable):
+def _whole(found: int, wanted: int) -> None:
+    """A part that the store cut is the store's fault, and no broken file of the sender."""
+    if found != wanted:
+        raise TransientError(f"a stored part has {found} bytes instead of {wanted}")
+
+
+class _Window(Seekable):
     def __init__(self, file: BinaryIO, runs: Sequence[tuple[int, int]]) -> None:
         self._file = file
         self._runs = [run for run in runs if run[1] > 0]

@@ -5,6 +5,7 @@ the file gives without a bound.
 """
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -15,6 +16,7 @@ BLOCK = 512
 _EXTENDED_MAX = 1024 * 1024
 _REGULAR = (b"0", b"\0", b"7")
 _SPARSE = "GNU.sparse"
+_OCTAL = re.compile(rb"[0-7]+")
 _SKIPPED = {b"1": "link", b"2": "link", b"3": "device", b"4": "device", b"6": "device", b"S": "sparse"}
 
 
@@ -160,10 +162,10 @@ def _number(field: bytes) -> int:
     digits = field.split(b"\0", 1)[0].strip()
     if not digits:
         return 0
-    try:
-        return int(digits, 8)
-    except ValueError as error:
-        raise ArchiveError("archive-damaged") from error
+    if not _OCTAL.fullmatch(digits):
+        # int() would also take signs and underscores; a negative size would never let the walk end
+        raise ArchiveError("archive-damaged")
+    return int(digits, 8)
 
 
 def _ustar_name(block: bytes) -> str:

@@ -11,19 +11,18 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from io import SEEK_CUR, SEEK_END, SEEK_SET, RawIOBase
 from struct import Struct
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 import orjson
 
-from kit.archives.parts import Memory
 from kit.dicom.elements import Span
 from kit.dicom.frames import Frames
 from kit.dicom.instance import Instance
 from kit.errors import PermanentError
 from kit.objects.port import Objects, ObjectWriter
+from kit.seekable import Memory, Seekable
 
 _BLOCK = 1024 * 1024
 _TAIL = Struct(">QI8s")
@@ -103,13 +102,13 @@ class PackWriter:
     """Writes a pack and its index. Neither exists before commit(); leaving without it drops both.
     After an error in add() the pack can't be used any more."""
 
-    def __init__(self, objects: Objects, key: str, index_key: str, *, adopted: str = "") -> None:
-        """`adopted`: key of an object that holds every instance already, whole and as it is to be
+    def __init__(self, objects: Objects, key: str, index_key: str, *, part: str = "") -> None:
+        """`part`: key of an object that holds every instance already, whole and as it is to be
         stored. It becomes the pack without being written again."""
         self._objects = objects
         self._key = key
-        self._adopted = adopted
-        self._data: ObjectWriter | None = None if adopted else objects.writer(key)
+        self._part = part
+        self._data: ObjectWriter | None = None if part else objects.writer(key)
         self._index = objects.writer(index_key)
         self._index_hash = hashlib.sha256()
         self._entries: list[PackEntry] = []
@@ -132,8 +131,8 @@ class PackWriter:
         return len(self._entries)
 
     def add(self, instance: Instance, file: BinaryIO, file_id: str, *, place: int = 0) -> PackEntry:
-        """Copy one instance of `file` (what read_instance got), hashing it in the same pass; of an
-        adopted object it is only hashed, and `place` is where it begins there.
+        """Copy one instance of `file` (what read_instance got), hashing it in the same pass; where a
+        part becomes the pack it is only hashed, and `place` is where it begins there.
 
         Raises OSError or EOFError when the source can't be read to its end, NoSpace.
         """
@@ -185,7 +184,7 @@ class PackWriter:
         start = self._index.tell()
         self._write_index(table)
         self._write_index(_TAIL.pack(start, len(table), _MARK))
-        stored = self._objects.copy(self._adopted, self._key) if self._data is None else self._data.commit()
+        stored = self._objects.copy(self._part, self._key) if self._data is None else self._data.commit()
         self._index.commit()
         return len(self._entries), stored.size, self._index_hash.hexdigest()
 
@@ -321,36 +320,20 @@ def read_instance_bytes(objects: Objects, pack_key: str, entry: PackEntry) -> It
     return objects.stream(pack_key, entry.offset, entry.length)
 
 
-class InstanceFile(RawIOBase):
+class InstanceFile(Seekable):
     """A seekable reader over one instance within a pack; close it. Wrap it in io.BufferedReader for
     many small reads."""
 
     def __init__(self, objects: Objects, pack_key: str, entry: PackEntry) -> None:
-        super().__init__()
+        super().__init__(entry.length)
         self._file = objects.open(pack_key)
         self._start = entry.offset
-        self._length = entry.length
-        self._pos = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._pos
-
-    def seek(self, offset: int, whence: int = SEEK_SET) -> int:
-        base = {SEEK_SET: 0, SEEK_CUR: self._pos, SEEK_END: self._length}[whence]
-        self._pos = max(base + offset, 0)
-        return self._pos
 
     def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer)[: max(self._length - self._pos, 0)]
-        self._file.seek(self._start + self._pos)
+        view = memoryview(buffer)[: max(self._size - self._position, 0)]
+        self._file.seek(self._start + self._position)
         count: int = self._file.readinto(view) or 0  # type: ignore[attr-defined]
-        self._pos += count
+        self._position += count
         return count
 
     def close(self) -> None:

@@ -95,10 +95,12 @@ class FileObjects:
                 yield memoryview(b"")
                 return
             mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+        view = memoryview(mapped)
         try:
-            yield memoryview(mapped)
+            yield view
         finally:
-            with suppress(BufferError):  # an error on its way out may still refer to a piece of it
+            with suppress(BufferError):  # pieces still referred to keep the map until they go
+                view.release()
                 mapped.close()
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self, cast
+from xml.etree.ElementTree import ParseError
 
 from minio import Minio
 from minio.commonconfig import ComposeSource, CopySource
@@ -20,14 +21,15 @@ from urllib3.exceptions import HTTPError
 from kit.errors import NoSpace, NotFound, Unavailable
 from kit.objects.keys import checked
 from kit.objects.port import ObjectStat
+from kit.seekable import Seekable
 
 _BLOCK = 1 << 20
 _READ_MAX = 64 << 20
 _PART = 16 << 20
 _IN_MEMORY = 8 << 20
 _WINDOW = 1 << 20
-_COPY_MAX = 5 << 30
-"""What one CopyObject takes."""
+_COPY = 256 << 20
+"""What the server copies in one request: it is silent while it does, and takes 5 GiB at most."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +108,19 @@ class S3Objects:
         bucket = self._settings.bucket
         sse = SseS3() if self._settings.encrypt else None
         with _errors():
-            if size <= _COPY_MAX:
-                self._client.copy_object(bucket, checked(key), CopySource(bucket, checked(source)), sse=sse)
-            else:
-                parts = [ComposeSource(bucket, checked(source))]
-                self._client.compose_object(bucket, checked(key), parts, sse=sse)
+            try:
+                if size <= _COPY:
+                    origin = CopySource(bucket, checked(source))
+                    self._client.copy_object(bucket, checked(key), origin, sse=sse)
+                else:
+                    pieces = [
+                        ComposeSource(bucket, checked(source), offset=at, length=min(_COPY, size - at))
+                        for at in range(0, size, _COPY)
+                    ]
+                    self._client.compose_object(bucket, checked(key), pieces, sse=sse)
+            except (ValueError, ParseError) as error:
+                # a copy may fail after its answer began: what follows the 200 is then no result
+                raise Unavailable("object store", "it could not copy an object") from error
         return ObjectStat(key, size)
 
     @contextmanager
@@ -236,28 +246,13 @@ class S3Writer:
         self._file.close()
 
 
-class _Reader(io.RawIOBase):
+class _Reader(Seekable):
     """Seekable reading by ranges; io.BufferedReader asks for a window at a time."""
 
     def __init__(self, objects: S3Objects, key: str, size: int) -> None:
+        super().__init__(size)
         self._objects = objects
         self._key = key
-        self._size = size
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
 
     def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]
         wanted = min(len(buffer), max(0, self._size - self._position))

@@ -1,4 +1,4 @@
-"""A stream of bytes into objects of at most 8 MiB each, reading and writing at the same time.
+"""A stream of bytes into objects of a given size each, reading and writing at the same time.
 
 The event loop gathers chunks while a thread writes, hashes and syncs what came before. How much
 may wait in memory for the thread is the caller's to say: it knows how many uploads run at once.

@@ -8,12 +8,17 @@ from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 from kit.archives import ArchiveError
-from kit.archives.parts import Memory, window
+from kit.archives.parts import window
 from kit.archives.tar import headers
+from kit.seekable import Memory
 
 IN_MEMORY = 8 * 1024 * 1024
 _NAME = re.compile(r"(\d{1,9})(?:/(.*))?", re.DOTALL)
 _PATH_MAX = 500
+_BETWEEN_MAX = 4096
+"""Padding, an extended header with a long path, the member's own header."""
+_END_MAX = 512 + 10_240
+"""Padding, and the zeros that fill a tar's last record (POSIX.1-2017 pax, blocking)."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +43,11 @@ class BatchMember:
 
 @dataclass
 class BatchMembers:
-    """`damaged`: the tar breaks off. `not_files` counts links and devices, `unannounced` members that
-    the sender did not list or listed under a number already used."""
+    """`entries` counts what the tar holds. `damaged`: it breaks off. `not_files` counts links and devices,
+    `unannounced` members that the sender did not list or listed under a number already used."""
 
     members: list[BatchMember]
+    entries: int = 0
     damaged: bool = False
     not_files: int = 0
     unannounced: int = 0
@@ -54,6 +60,7 @@ def read_members(tar: BinaryIO, size: int, ordinals: Sequence[int] | None) -> Ba
     seen: set[int] = set()
     try:
         for index, header in enumerate(headers(tar)):
+            found.entries += 1
             if header.kind == "folder":
                 continue
             if header.kind != "file":
@@ -74,6 +81,22 @@ def read_members(tar: BinaryIO, size: int, ordinals: Sequence[int] | None) -> Ba
     except ArchiveError:
         found.damaged = True
     return found
+
+
+def holds_nothing_else(found: BatchMembers, tar: BinaryIO, size: int) -> bool:
+    """Whether a batch of `size` bytes is its members with their headers between them, and an end: no
+    other entry, no room between members for more than headers, and nothing but zeros behind them."""
+    if found.damaged or found.entries != len(found.members):
+        return False
+    end = 0
+    for member in found.members:
+        if member.offset - end > _BETWEEN_MAX:
+            return False
+        end = member.offset + member.size
+    if size - end > _END_MAX:
+        return False
+    tar.seek(end)
+    return not any(tar.read(size - end))
 
 
 def missing(found: BatchMembers, ordinals: Sequence[int] | None) -> Iterator[int]:

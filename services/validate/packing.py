@@ -59,9 +59,9 @@ def write_pack(
     study: StudyFiles,
     mark: Callable[[int], None],
     *,
-    adopted: str = "",
+    part: str = "",
 ) -> WrittenPack:
-    """Write one study's pack and index; sets study, pack and position in the records. `adopted`: key of
+    """Write one study's pack and index; sets study, pack and position in the records. `part`: key of
     the batch's one part, where the batch holds nothing but this study, as it is to be stored.
 
     Names derive from the batch, so that a replay writes the same bytes under the same keys.
@@ -72,7 +72,7 @@ def write_pack(
     pack_id = derived_id("pack", job.batch_id, study_key)
     key, index_key = f"studies/{study_key}/{pack_id}.dcm", f"studies/{study_key}/{pack_id}.idx"
     findings: list[Finding] = list(study.extra)
-    with PackWriter(objects, key, index_key, adopted=adopted) as writer:
+    with PackWriter(objects, key, index_key, part=part) as writer:
         for member, record, instance in study.items:
             mark(member.index)
             file = member.open(tar)

@@ -22,7 +22,13 @@ from kit.scan.clamav import CLEAN, ClamScanner, Verdict
 from schemas.shapes import FileState, Finding
 from services.validate.expanding import discard, expand
 from services.validate.jobs import BatchJob, BatchResult, Quarantined
-from services.validate.members import BatchMember, BatchMembers, missing, read_members
+from services.validate.members import (
+    BatchMember,
+    BatchMembers,
+    holds_nothing_else,
+    missing,
+    read_members,
+)
 from services.validate.models import FileRecord
 from services.validate.packing import StudyFiles, Unreadable, write_pack
 from services.validate.rules.headers import summed
@@ -53,7 +59,9 @@ def read_batch(objects: Objects, job: BatchJob) -> BatchResult:
             scanner = stack.enter_context(ClamScanner(job.clam)) if job.clam else None
             found = read_members(tar, size, job.ordinals)
             return _Reading(objects, job, tar, found, mark, scanner).run()
-    except Unavailable:
+    except Unavailable as error:
+        if error.neighbour != "antivirus":
+            raise
         return BatchResult(unavailable="antivirus-away")
     except NoSpace:
         return BatchResult(unavailable="storage-full")
@@ -248,7 +256,7 @@ class _Reading:
         while study.items:
             try:
                 written = write_pack(
-                    self.objects, self.job, self.tar, study, self.mark, adopted=self._adoptable(study)
+                    self.objects, self.job, self.tar, study, self.mark, part=self._only_part(study)
                 )
             except Unreadable as error:
                 self._drop(study, error.index)
@@ -258,12 +266,13 @@ class _Reading:
             self.findings.extend(written.findings)
             return
 
-    def _adoptable(self, study: StudyFiles) -> str:
+    def _only_part(self, study: StudyFiles) -> str:
         """The key of the batch's one part, where it holds this study's instances and nothing else."""
-        found, parts = self.found, self.job.parts
-        alone = len(parts) == 1 and len(study.items) == len(found.members)
-        pure = not (found.damaged or found.unannounced or found.not_files)
-        return parts[0][0] if alone and pure and study.untouched() else ""
+        parts = self.job.parts
+        alone = len(parts) == 1 and len(study.items) == len(self.found.members)
+        if alone and study.untouched() and holds_nothing_else(self.found, self.tar, parts[0][1]):
+            return parts[0][0]
+        return ""
 
     def _drop(self, study: StudyFiles, index: int) -> None:
         for item in list(study.items):

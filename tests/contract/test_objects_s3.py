@@ -2,13 +2,16 @@
 
 import os
 import secrets
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from kit.errors import Unavailable
+from kit.objects import s3
 from kit.objects.s3 import S3Objects, S3Settings
 from scripts.engines.__main__ import ROOT
 from scripts.engines.run import start, stop
@@ -32,6 +35,53 @@ def test_a_large_object_goes_in_parts_and_is_read_in_ranges_side_by_side() -> No
     with objects.open("big") as file:
         file.seek(33_333_333)
         assert file.read(77) == content[33_333_333 : 33_333_333 + 77]
+
+
+def test_a_large_object_is_copied_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3, "_COPY", 5 << 20)
+    objects = opened(engine("s3"))
+    objects.ensure_bucket()
+    content = os.urandom(1 << 20) * 11 + b"end"
+    objects.put("big", [content])
+    assert objects.copy("big", "again").size == len(content)
+    assert objects.read("again") == content
+
+
+class _CopiesAndFails(BaseHTTPRequestHandler):
+    """Says 200 and then that it failed, as S3 may where a copy takes long (CopyObject, API reference)."""
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("content-length", "100")
+        self.send_header("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT")
+        self.end_headers()
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length") or 0))
+        body = b"<?xml version='1.0'?><Error><Code>InternalError</Code></Error>"
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+def test_a_copy_that_fails_after_its_answer_began_is_tried_again_later() -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _CopiesAndFails)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        objects = S3Objects(
+            S3Settings(f"127.0.0.1:{server.server_port}", "k", "s", secure=False, region="us-east-1")
+        )
+        with pytest.raises(Unavailable):
+            objects.copy("a", "b")
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def test_a_bucket_that_is_missing_is_no_lost_content() -> None:

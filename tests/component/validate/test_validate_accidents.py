@@ -71,6 +71,25 @@ async def test_a_file_that_hangs_its_reader_is_put_aside_alone(kit_env: Kit) -> 
         await step()
 
 
+def _ends_on_the_second(objects: Objects, job: BatchJob) -> BatchResult:
+    """As where a member can't even be put aside: the disk fails under it, perhaps."""
+    with open(job.progress, "wb") as file:
+        file.write((1).to_bytes(8, "big"))
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+async def test_a_file_that_ends_even_what_puts_it_aside_takes_its_batch_along_and_that_is_the_end(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "read_batch", _ends_on_the_second)
+    submission = await house.send([("a", dicom(number=1)), ("b", b"hello")])
+    tally = (await house.tally(submission)).tally
+    assert (tally.sent, tally.quarantined) == (2, 2)
+    (kept,) = house.kit.objects.list("quarantine/")
+    assert dicom(number=1) in house.kit.objects.read(kept.key)
+
+
 def _broken(objects: Objects, job: BatchJob) -> BatchResult:
     raise ZeroDivisionError
 

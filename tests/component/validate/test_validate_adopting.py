@@ -1,5 +1,7 @@
 """A batch that is nothing but one clean study becomes its pack as it is; any other is written anew."""
 
+import tarfile
+
 import pytest
 
 from kit.dicom.pack import read_index
@@ -47,3 +49,41 @@ async def test_two_studies_of_one_batch_are_apart(house: House) -> None:
         (pack,) = study.study.packs
         whole = house.kit.objects.read(pack.key)
         assert whole in (dicom(study="1.2.3"), dicom(study="1.2.4"))
+
+
+HIDDEN = b"MZ hidden where no member is" * 400
+
+
+def _header(name: str, size: int, kind: bytes) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size, info.type = size, kind
+    return info.tobuf(tarfile.USTAR_FORMAT)
+
+
+def _padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 512)
+
+
+@pytest.mark.parametrize("place", ["folder", "folder-like", "long-names", "behind-the-end"])
+async def test_what_hides_between_members_is_not_in_the_pack(house: House, place: str) -> None:
+    files = [dicom(number=1), dicom(number=2)]
+    before, after = b"", b""
+    if place == "folder":
+        before = _header("x", len(HIDDEN), tarfile.DIRTYPE) + _padded(HIDDEN)
+    elif place == "folder-like":
+        before = _header("x/", len(HIDDEN), tarfile.REGTYPE) + _padded(HIDDEN)
+    elif place == "long-names":
+        before = _header("x", len(HIDDEN), tarfile.GNUTYPE_LONGLINK) + _padded(HIDDEN)
+    else:
+        after = bytes(1024) + HIDDEN
+    members = b"".join(
+        _header(f"{number}/IM{number}", len(data), tarfile.REGTYPE) + _padded(data)
+        for number, data in enumerate(files)
+    )
+    submission = await house.open(declared=2)
+    await house.batch(submission, 1, before + members + (after or bytes(1024)), range(2))
+    await house.close(submission, files=2, batches=1)
+    await house.validated(submission)
+    whole, instances = await stored(house, submission)
+    assert instances == files
+    assert whole == b"".join(files)

@@ -224,3 +224,25 @@ def test_headers_without_end_before_one_member_are_not_gathered() -> None:
 def test_very_many_streams_in_a_row_are_one_file() -> None:
     data = gzip.compress(b"") * 20_000 + gzip.compress(b"x")
     assert read_all(data) == ({"x.dcm": b"x"}, "")
+
+
+def _with_size(field: bytes, kind: bytes = b"0") -> bytes:
+    """A tar of one member whose size field holds just this."""
+    block = bytearray(tarfile.TarInfo("0/x").tobuf(tarfile.USTAR_FORMAT))
+    block[124:136] = field.ljust(12, b"\0")
+    block[156:157] = kind
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block) + bytes(1024)
+
+
+@pytest.mark.parametrize("kind", [b"0", b"5", b"x", b"g", b"L", b"K"])
+@pytest.mark.parametrize("field", [b"-0001000", b"-1", b"+7", b"1_0", b"0o7", b"8"])
+def test_a_size_in_a_tar_is_octal_digits_and_nothing_else(field: bytes, kind: bytes) -> None:
+    with pytest.raises(ArchiveError):
+        list(headers(io.BytesIO(_with_size(field, kind))))
+
+
+def test_sizes_with_room_around_them_are_read() -> None:
+    (member,) = headers(io.BytesIO(_with_size(b"      12 \0")))
+    assert member.size == 0o12
