@@ -7,12 +7,14 @@ that runs out; another claims it again. So a handler may run twice and must bear
 """
 
 import asyncio
+import contextvars
 import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
+from kit.acts import Act, service_of
 from kit.clock import Clock
 from kit.documents.port import Collection, Doc, Documents, Instant, Range, Where
 from kit.errors import NoSpace, PermanentError, TransientError, VersionConflict
@@ -29,6 +31,11 @@ class TaskDoc(Doc):
     lease_owner: str = ""
     attempts: int = 0
     last_error: str = ""
+
+    def goes_back_to(self) -> tuple[str, str]:
+        """The correlation id of what it is done for, and the id of the event that led to it; empty where
+        that is not known."""
+        return "", ""
 
 
 T = TypeVar("T", bound=TaskDoc)
@@ -97,7 +104,9 @@ class TaskRunner(Generic[T]):
         self._stopping = False
 
     async def start(self) -> None:
-        self._loop_task = asyncio.create_task(self._run(), name=f"tasks:{self._collection.name}")
+        # Whoever starts it (a handler, perhaps) is not what its tasks go back to.
+        name, context = f"tasks:{self._collection.name}", contextvars.Context()
+        self._loop_task = asyncio.create_task(self._run(), name=name, context=context)
 
     def poke(self) -> None:
         """Look for due tasks now: call it after saving one."""
@@ -181,22 +190,36 @@ class TaskRunner(Generic[T]):
         resting = self._resting.pop(task_id, None) is not None
         rest: timedelta | None = REST
         try:
-            task = await self._claimed(task_id, resting)
-            if task is not None:
-                await self._work_and_settle(task)
-            rest = None
-        except (VersionConflict, LeaseLost):
-            rest = REST_AFTER_CONFLICT
-            _log.info("task %s of %s was taken or changed elsewhere", task_id, self._collection.name)
-        except (TransientError, NoSpace) as error:
-            _log.warning("task %s of %s: %s", task_id, self._collection.name, error)
-        except Exception:  # noqa: BLE001 - the edge: giving up met a defect, which must not pass unseen
-            _log.exception("task %s of %s could not be settled", task_id, self._collection.name)
+            with Act("task", service_of(self._collection.model.__module__), self._collection.name) as act:
+                rest = await self._act(task_id, resting, act)
         finally:
             if rest is not None:
                 self._resting[task_id] = self._clock() + rest
             del self._running[task_id]
             self._wake.set()
+
+    async def _act(self, task_id: str, resting: bool, act: Act) -> timedelta | None:
+        """Returns how long the task rests; None: as long as it says itself."""
+        try:
+            task = await self._claimed(task_id, resting)
+            if task is None:
+                act.outcome = "void"
+            else:
+                act.follow(*task.goes_back_to())
+                act.details["attempt"] = task.attempts
+                await self._work_and_settle(task, act)
+            return None
+        except (VersionConflict, LeaseLost):
+            act.outcome = "void"
+            _log.info("task %s of %s was taken or changed elsewhere", task_id, self._collection.name)
+            return REST_AFTER_CONFLICT
+        except (TransientError, NoSpace) as error:
+            act.failed(error)
+            _log.warning("task %s of %s: %s", task_id, self._collection.name, error)
+        except Exception as error:  # noqa: BLE001 - the edge: giving up met a defect, which must not pass unseen
+            act.failed(error)
+            _log.exception("task %s of %s could not be settled", task_id, self._collection.name)
+        return REST
 
     async def _claimed(self, task_id: str, resting: bool) -> T | None:
         """The task with our lease on it; None when it is no longer to be had."""
@@ -212,22 +235,25 @@ class TaskRunner(Generic[T]):
         task.attempts += 1
         return await self._documents.save(self._collection, task)
 
-    async def _work_and_settle(self, task: T) -> None:
+    async def _work_and_settle(self, task: T, act: Act) -> None:
         work = asyncio.ensure_future(self._work(task))
         until = task.lease_until or self._clock()
         lease = Lease(self._documents, self._collection, task, self._owner, self._clock, self._lease, until)
         try:
             await lease.keep_while(work, self._longest)
         except (TransientError, NoSpace) as error:
+            act.failed(error)
             if task.attempts >= self._max_attempts:
                 await self._fail(task, str(error))
             else:
                 await self._put_back(task, str(error))
         except PermanentError as error:
+            act.failed(error)
             await self._fail(task, str(error))
         except (VersionConflict, LeaseLost):
             raise
         except Exception as error:  # noqa: BLE001 - the edge: a defect must not end the runner
+            act.failed(error)
             _log.exception("task %s of %s met a defect", task.id, self._collection.name)
             if task.attempts >= 3:
                 await self._fail(task, f"internal error ({type(error).__name__})")
@@ -242,11 +268,13 @@ class TaskRunner(Generic[T]):
         fresh.lease_until = None
         fresh.last_error = reason[:500]
         await self._documents.save(self._collection, fresh)
+        _log.info("task %s of %s is tried again later: %s", task.id, self._collection.name, reason)
 
     async def _fail(self, task: T, reason: str) -> None:
         fresh = await self._still_held(task)
         if fresh is not None:
             fresh.last_error = reason[:500]
+            _log.warning("task %s of %s is given up: %s", task.id, self._collection.name, reason)
             await self._give_up(fresh, reason)
 
     async def _still_held(self, task: T) -> T | None:

@@ -25,6 +25,7 @@ from pymongo.errors import (
 )
 from pymongo.read_concern import ReadConcern
 
+from kit import acts
 from kit.clock import Clock
 from kit.documents.conditions import LAST, declared, known, member_field, plain, read_cursor, write_cursor
 from kit.documents.port import Collection, D, Has, HasPrefix, In, Page, Range, Where, instant_text
@@ -127,6 +128,7 @@ class MongoDocuments:
             else:
                 change = {"version": expected + 1, "body": body, **waiting}
                 pending = await self._change(target, collection.name, doc.id, expected, change, events)
+        acts.emitted(emits)
         doc.version = expected + 1
         if pending:
             try:

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from kit import acts
 from kit.bus.log import append
 from kit.documents.conditions import LAST, declared, known, member_field, plain, read_cursor, write_cursor
 from kit.documents.port import Collection, D, Has, HasPrefix, In, Page, Range, Where, instant_text
@@ -58,6 +59,7 @@ class SqliteDocuments:
             transaction.appended.extend(append(connection, emits))
 
         await self._store.write(operation)
+        acts.emitted(emits)
         doc.version = expected + 1
         return doc
 

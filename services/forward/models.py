@@ -63,6 +63,9 @@ class Delivery(TaskDoc):
     created_at: Instant
     finished_at: Instant | None = None
 
+    def goes_back_to(self) -> tuple[str, str]:
+        return self.correlation_id, self.cause
+
 
 DELIVERIES = Collection(
     "deliveries",

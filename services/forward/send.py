@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
 
+from kit.acts import Act
 from kit.destinations import Destination
 from kit.dicom.pack import PackIndex, read_index
 from kit.errors import Unavailable
@@ -22,6 +23,7 @@ from services.forward.rules.statuses import Outcome
 
 _PACKS_AT_ONCE = 16
 """Packs whose indexes are held, and which share one conversation."""
+_SENDS = {"dicom": "C-STORE", "stow": "STOW-RS"}
 
 
 async def send(means: Means, delivery: Delivery) -> None:
@@ -90,16 +92,20 @@ async def _send_packs(
     rows = list(_rows(delivery, work, indexes))
     for group in kind.groups([row.pair for row in rows]):
         mine = [row for row in rows if row.pair in group]
-        async with (
-            kind.connect(destination, group, means.settings) as link,
-            Preparer(means.kit, delivery) as preparer,
-            aclosing(_outgoing(preparer, link, progress, mine, lambda: means.kit.clock() >= until)) as items,
-            aclosing(link.store(items)) as answers,
-        ):
-            async for answer in answers:
-                result = progress.answered(answer.item.pack, answer.item.position, answer.status)
-                if result is Outcome.BUSY:
-                    raise Unavailable(destination.id, statuses.words(answer.status))
+        with Act("send", "forward", _SENDS[destination.kind], inside=True) as act:
+            act.details |= {"destination": destination.id, "instances": len(mine)}
+            async with (
+                kind.connect(destination, group, means.settings) as link,
+                Preparer(means.kit, delivery) as preparer,
+                aclosing(
+                    _outgoing(preparer, link, progress, mine, lambda: means.kit.clock() >= until)
+                ) as items,
+                aclosing(link.store(items)) as answers,
+            ):
+                async for answer in answers:
+                    result = progress.answered(answer.item.pack, answer.item.position, answer.status)
+                    if result is Outcome.BUSY:
+                        raise Unavailable(destination.id, statuses.words(answer.status))
 
 
 def _rows(delivery: Delivery, work: dict[int, int], indexes: dict[int, PackIndex]) -> Iterator[Row]:

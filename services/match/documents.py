@@ -95,6 +95,9 @@ class StudyMatch(TaskDoc):
     ask_until: Instant | None = None
     tokens: list[str] = Field(default_factory=list)
 
+    def goes_back_to(self) -> tuple[str, str]:
+        return self.correlation_id, self.causes[-1] if self.causes else ""
+
     @property
     def identity(self) -> StudyIdentity:
         return StudyIdentity(

@@ -84,6 +84,9 @@ class News(TaskDoc):
     told: int = Field(default=0, description="news covered by notices made")
     round_began: datetime | None = None
 
+    def goes_back_to(self) -> tuple[str, str]:
+        return self.correlation_id, self.cause
+
 
 class Entry(BaseModel):
     """One line of a notice's ledger."""
@@ -114,6 +117,9 @@ class Notice(TaskDoc):
     provider_status: str = ""
     combined_into: str = ""
     ledger: list[Entry] = Field(default_factory=list)
+
+    def goes_back_to(self) -> tuple[str, str]:
+        return self.correlation_id, self.cause
 
     def note(self, time: datetime, text: str) -> None:
         self.ledger = [*self.ledger[-49:], Entry(time=time, text=text)]

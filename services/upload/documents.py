@@ -33,6 +33,9 @@ class SubmissionDoc(TaskDoc):
     active_at: Instant
     closed_at: Instant | None = None
 
+    def goes_back_to(self) -> tuple[str, str]:
+        return self.id, ""
+
 
 class Announced(BaseModel):
     """A file that the sender says will come."""
@@ -69,6 +72,9 @@ class UploadDoc(TaskDoc):
     checksummed: bool = False
     expires_at: Instant
     active_at: Instant
+
+    def goes_back_to(self) -> tuple[str, str]:
+        return self.submission_id, ""
 
 
 SUBMISSIONS = Collection(

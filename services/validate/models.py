@@ -84,6 +84,9 @@ class BatchDoc(TaskDoc):
     tally: Tally = Tally()
     revision: int = Field(default=0, description="of its batch-settled events")
 
+    def goes_back_to(self) -> tuple[str, str]:
+        return self.correlation_id, self.cause_id
+
 
 class StudyDoc(Doc):
     """One study of one origin. `merged` also names packs that brought nothing new."""

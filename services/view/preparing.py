@@ -23,6 +23,11 @@ class Preparation(TaskDoc):
     """`id` is the study's; `revision` the one that is to be prepared."""
 
     revision: int
+    correlation_id: str = ""
+    cause: str = ""
+
+    def goes_back_to(self) -> tuple[str, str]:
+        return self.correlation_id, self.cause
 
 
 PREPARATIONS = Collection("view-preparations", Preparation, fields=("due_at",))
@@ -35,6 +40,7 @@ async def study_changed(documents: Documents, clock: Clock, event: StudyArrived 
             return
         task = known or Preparation(id=event.study.id, revision=0)
         task.revision = event.study.revision
+        task.correlation_id, task.cause = event.correlation_id, event.id
         task.due_at = clock() + (_SOON if isinstance(event, StudyArrived) else _LATER)
         task.attempts = 0
         try:
