@@ -9,7 +9,7 @@ DATA ?= data
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install viewer up demo test check bench schemas contracts manifests kustomize engines engines-down clean
+.PHONY: help install viewer up demo test check bench schemas contracts manifests kustomize engines engines-down reliability clean
 
 help:            ## what there is
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/: .*##/\t/' | expand -t 14
@@ -65,6 +65,9 @@ engines: install ## Kafka, MongoDB protocol and S3 on loopback, in ./.engines; O
 
 engines-down:    ## end them again
 	$(BIN)/python -m scripts.engines down $(ONLY)
+
+reliability: install  ## 200 submissions on the engines while everything is killed, in turn and at random; prints its figures
+	ANTEROOM_ENGINES=1 ANTEROOM_RELIABILITY=$(or $(SUBMISSIONS),200) $(BIN)/python -m pytest -s tests/e2e/test_reliability_cluster.py
 
 clean:           ## remove the virtual environment and caches (never data)
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info

@@ -5,14 +5,12 @@ message that was acknowledged is lost.
 """
 
 import asyncio
-import hashlib
 import random
 import subprocess
 import threading
 import time
 import zlib
 from dataclasses import dataclass, field
-from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +22,9 @@ from anteroom.client.files import select
 from anteroom.client.submission import Wishes, send
 from anteroom.demo.orthanc import Modality
 from bench.images import make_series
-from kit.clock import utc_now
 from kit.errors import Unavailable
-from kit.hl7.build import adt
 from kit.hl7.client import MllpClient
-from schemas.shapes import Demographics
+from tests.e2e.people import announcement, birth_date_of, name_of
 from tests.e2e.server import Server
 from tests.neighbours.pacs import StartOrthanc
 from tests.neighbours.process import binary
@@ -88,37 +84,11 @@ destinations = ["pacs"]
 """
 
 
-def _name(label: str) -> str:
-    """A name unlike every other: near namesakes are no certain match."""
-    digest = hashlib.sha256(label.encode()).digest()
-    letters = ["".join(chr(65 + byte % 26) for byte in part) for part in (digest[:12], digest[12:20])]
-    return "^".join(letters)
-
-
-def _birth_date(label: str) -> str:
-    digest = hashlib.sha256(label.encode()).digest()
-    return f"19{30 + digest[0] % 60}{1 + digest[1] % 12:02}{1 + digest[2] % 28:02}"
-
-
-def _patient(number: str) -> Demographics:
-    return Demographics(
-        patient_id=f"L{number}",
-        issuer="HOSPITAL",
-        name=_name(number),
-        birth_date=_birth_date(number),
-        sex="F",
-    )
-
-
-def _announcement(number: str) -> str:
-    return adt(_patient(number), now=utc_now(), zone=UTC)
-
-
 def _study(folder: Path, number: str, images: int) -> str:
     series = make_series(folder, images, side=64, patient=f"X{number}")
     for path in series.files:
         data = pydicom.dcmread(path)
-        data.PatientName, data.PatientBirthDate = _name(number), _birth_date(number)
+        data.PatientName, data.PatientBirthDate = name_of(number), birth_date_of(number)
         data.save_as(path)
     (folder / "report.pdf").write_bytes(b"%PDF-1.4\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n")
     (folder / "broken.dcm").write_bytes(series.files[0].read_bytes()[:600])
@@ -160,7 +130,7 @@ def _send_over_dicom(server: Server, name: str, root: Path, stop: threading.Even
         series = make_series(folder, 5, side=64, patient=f"X{label}")
         for path in series.files:
             data = pydicom.dcmread(path)
-            data.PatientName, data.PatientBirthDate = _name(label), _birth_date(label)
+            data.PatientName, data.PatientBirthDate = name_of(label), birth_date_of(label)
             data.save_as(path)
         for _ in range(60):
             done = subprocess.run(
@@ -187,7 +157,7 @@ def _pump_hl7(server: Server, stop: threading.Event, tally: Tally) -> None:
         """One connection until it breaks; goes on with the same patient on the next."""
         async with MllpClient("127.0.0.1", server.hl7_port, timeout=10) as client:
             while not stop.is_set():
-                answer = await client.send(_announcement(label))
+                answer = await client.send(announcement(label))
                 if answer.code == "AA":
                     tally.acknowledged.append(label)
                     label = f"H{len(tally.acknowledged) + 1:05}"
@@ -296,7 +266,7 @@ def _feed_all(server: Server, tally: Tally) -> None:
     async def feed() -> None:
         async with MllpClient("127.0.0.1", server.hl7_port) as client:
             for label in tally.labels:
-                answer = await client.send(_announcement(label))
+                answer = await client.send(announcement(label))
                 assert answer.code == "AA"
 
     asyncio.run(feed())
