@@ -4,6 +4,7 @@ AnteroomError
 ├── PermanentError      dead letter at once, with the reason: trying again can't help
 ├── TransientError      backoff and another try: a neighbour is away for now
 │   ├── Unavailable     names the neighbour (antivirus, PACS, SMTP server, …)
+│   │   └── StoreAway   the document or object store can't be reached: events wait for it without limit
 │   └── Uncertain       the neighbour fell silent after it had everything: it may have acted
 ├── VersionConflict     somebody else saved first: read again, decide again
 └── Refused             said to a person or a sender: what is wrong and what to do
@@ -41,6 +42,10 @@ class Unavailable(TransientError):
 
     def __reduce__(self) -> tuple[type["Unavailable"], tuple[str, str]]:
         return type(self), (self.neighbour, self.reason)
+
+
+class StoreAway(Unavailable):
+    """The document or the object store can't be reached: without it nothing can be handled."""
 
 
 class Uncertain(TransientError):

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,6 +10,11 @@ import pytest
 
 from anteroom.embedded import open_embedded
 from kit.service import Kit, Site
+
+# Started in the background of a shell the suite would hand on that it ignores Ctrl-C, and so would the
+# programs it starts and interrupts.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = [
     "tests.neighbours.antivirus",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from kit import acts
 from kit.bus.port import Handler
-from kit.errors import NoSpace, PermanentError, Refused, TransientError, VersionConflict
+from kit.errors import NoSpace, PermanentError, Refused, StoreAway, TransientError, VersionConflict
 from schemas.envelope import Event
 
 _log = logging.getLogger(__name__)
@@ -23,6 +23,8 @@ async def handle(
 ) -> tuple[str | None, int]:
     """None when handled, else the reason it must be buried; and the tries it took.
 
+    While a store is away or full it is tried without limit: nothing else can go on either, and then it does
+    by itself. A dead letter for every event of an outage would only be work.
     While `stopping()` nothing is tried again: the reason then only says why it was not handled.
     """
     act = acts.Act(
@@ -43,7 +45,7 @@ async def handle(
 async def _try(
     handler: Handler[Event], event: Event, group: str, stopping: Callable[[], bool]
 ) -> tuple[str | None, int]:
-    tries = conflicts = 0
+    tries = conflicts = waits = 0
     while True:
         tries += 1
         try:
@@ -55,12 +57,13 @@ async def _try(
                 return str(error), tries
             await asyncio.sleep(0.002 * conflicts)
             continue
-        except NoSpace as error:
-            # Until there is room nothing else can go on either, and then it does by itself.
+        except (NoSpace, StoreAway) as error:
             if stopping():
                 return str(error), tries
-            _log.warning("%s of %s waits: the storage is full", group, event.topic)
-            await asyncio.sleep(FULL_S)
+            waits += 1
+            full = isinstance(error, NoSpace)
+            _log.warning("%s of %s waits: %s", group, event.topic, "the storage is full" if full else error)
+            await asyncio.sleep(FULL_S if full else _DELAYS[min(waits, len(_DELAYS)) - 1])
             tries -= 1
             continue
         except TransientError as error:

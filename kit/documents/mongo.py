@@ -9,6 +9,7 @@ Only plain update operators and no transactions: any server of the common subset
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +19,7 @@ from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, Asyn
 from pymongo import ReadPreference, WriteConcern
 from pymongo.errors import (
     BulkWriteError,
+    ConnectionFailure,
     DocumentTooLarge,
     DuplicateKeyError,
     OperationFailure,
@@ -27,9 +29,9 @@ from pymongo.read_concern import ReadConcern
 
 from kit import acts
 from kit.clock import Clock
-from kit.documents.conditions import LAST, declared, known, member_field, plain, read_cursor, write_cursor
+from kit.documents.conditions import declared, known, member_field, plain, read_cursor, write_cursor
 from kit.documents.port import Collection, D, Has, HasPrefix, In, Page, Range, Where, instant_text
-from kit.errors import NoSpace, PermanentError, TransientError, Unavailable, VersionConflict
+from kit.errors import NoSpace, PermanentError, StoreAway, TransientError, Unavailable, VersionConflict
 from schemas.envelope import Event
 from schemas.wire import decode, encode
 
@@ -335,6 +337,8 @@ class StoreErrors:
             raise PermanentError("a document is too large for the document store") from error
         if code == self._FULL:
             raise NoSpace("disk-full", "The storage is full. Please send it again later.") from error
+        if isinstance(error, ConnectionFailure):
+            raise StoreAway("document store", type(error).__name__) from error
         if isinstance(error, PyMongoError):
             raise Unavailable("document store", type(error).__name__) from error
 
@@ -355,9 +359,9 @@ def _query(collection: Collection[Any], where: Where) -> dict[str, Any]:
         if isinstance(wanted, Has):
             query[f"body.{member_field(collection, name)}"] = wanted.value
         elif isinstance(wanted, HasPrefix):
-            # both bounds must hold for one and the same member
-            bounds = {"$gte": wanted.value, "$lt": wanted.value + LAST}
-            query[f"body.{member_field(collection, name)}"] = {"$elemMatch": bounds}
+            # an anchored expression is a range of the index (MongoDB manual, $regex, index use)
+            path = f"body.{member_field(collection, name)}"
+            query["$and"] = [{path: {"$regex": f"^{re.escape(value)}"}} for value in wanted.values]
         elif isinstance(wanted, In):
             query[_path(collection, name)] = {"$in": [plain(value) for value in wanted.values]}
         elif isinstance(wanted, Range):

@@ -18,7 +18,7 @@ from minio.sse import SseS3
 from urllib3 import BaseHTTPResponse, PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError
 
-from kit.errors import NoSpace, NotFound, Unavailable
+from kit.errors import NoSpace, NotFound, StoreAway, Unavailable
 from kit.objects.keys import checked
 from kit.objects.port import ObjectStat
 from kit.seekable import Seekable
@@ -166,7 +166,7 @@ class S3Objects:
                 answer.close()
                 answer.release_conn()
         if left:
-            raise Unavailable("object store", "it broke off in the middle of an object")
+            raise StoreAway("object store", "it broke off in the middle of an object")
 
     def open(self, key: str) -> BinaryIO:
         return cast(BinaryIO, io.BufferedReader(_Reader(self, key, self._size(key)), _WINDOW))
@@ -281,4 +281,4 @@ def _errors() -> Iterator[None]:
             raise NoSpace("disk-full", "The storage is full. Please send it again later.") from error
         raise Unavailable("object store", str(error.code)) from error
     except (MinioException, HTTPError, OSError) as error:
-        raise Unavailable("object store", type(error).__name__) from error
+        raise StoreAway("object store", type(error).__name__) from error

@@ -10,7 +10,7 @@ import pytest
 from anteroom.cluster import collections
 from kit.clock import utc_now
 from kit.documents.mongo import Mongo, MongoDocuments, MongoSettings
-from kit.errors import Unavailable
+from kit.errors import StoreAway, Unavailable
 from schemas.envelope import Event
 from scripts.engines.__main__ import ROOT
 from scripts.engines.run import start, stop
@@ -109,7 +109,7 @@ async def test_a_restart_of_the_store_keeps_what_was_saved(tmp_path: Path) -> No
     try:
         doc = await documents.save(THINGS, Thing(id="a", size=1), [notice("1")])
         await asyncio.to_thread(stop, tmp_path, "mongo")
-        with pytest.raises(Unavailable):
+        with pytest.raises(StoreAway):
             await documents.save(THINGS, doc)
         await asyncio.to_thread(start, tmp_path, "mongo")
         kept = await documents.get(THINGS, "a")
@@ -123,6 +123,6 @@ async def test_a_restart_of_the_store_keeps_what_was_saved(tmp_path: Path) -> No
 
 async def test_a_store_that_is_away_says_so_in_time() -> None:
     mongo = Mongo(MongoSettings(url="mongodb://127.0.0.1:1", timeout_s=0.3))
-    with pytest.raises(Unavailable):
+    with pytest.raises(StoreAway):
         await mongo.ping()
     mongo.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.errors import Unavailable
+from kit.errors import StoreAway, Unavailable
 from kit.objects import s3
 from kit.objects.s3 import S3Objects, S3Settings
 from scripts.engines.__main__ import ROOT
@@ -103,7 +103,7 @@ def test_a_store_that_is_away_says_so_soon_and_goes_on_when_it_is_back(tmp_path:
         objects.put("k", [b"kept"])
         stop(tmp_path, "s3", kill=True)
         for attempt in (objects.ping, lambda: objects.put("x", [b"lost"]), lambda: objects.read("k")):
-            with pytest.raises(Unavailable):
+            with pytest.raises(StoreAway):
                 attempt()
         start(tmp_path, "s3")
         _until_ready(objects)

@@ -12,7 +12,7 @@ from kit.bus import tries
 from kit.bus.embedded import EmbeddedBus
 from kit.clock import utc_now
 from kit.documents.store import Store
-from kit.errors import NoSpace, NotFound, PermanentError, TransientError
+from kit.errors import NoSpace, NotFound, PermanentError, StoreAway, TransientError
 from schemas.notify import NoticeSent
 
 
@@ -71,12 +71,14 @@ async def test_a_start_that_failed_leaves_every_group_where_it_was(tmp_path: Pat
     await again.close()
 
 
-async def test_a_full_disk_holds_events_back_and_buries_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("trouble", [NoSpace("disk-full", "full"), StoreAway("document store", "away")])
+async def test_a_store_that_is_full_or_away_holds_events_back_and_buries_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: Exception
 ) -> None:
     monkeypatch.setattr(tries, "FULL_S", 0.001)
+    monkeypatch.setattr(tries, "_DELAYS", (0.001,))
     opened = Opened(tmp_path)
-    opened.failures = [NoSpace("disk-full", "full") for _ in range(2 * tries.TRANSIENT_TRIES)]
+    opened.failures = [trouble] * (2 * tries.TRANSIENT_TRIES)
     await opened.bus.start()
     await opened.bus.publish([sent(1)])
     await opened.until(1)
