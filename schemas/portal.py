@@ -18,6 +18,17 @@ class StudyDecided(Event):
     study: Study
 
 
+class StudyExpired(Event):
+    """The images of a study are not needed here any more: retention lets them go, as long as the study is
+    still at this revision. Key: the study."""
+
+    topic: ClassVar[str] = "study-expired"
+    owner: ClassVar[str] = "portal"
+    study_id: str
+    study_revision: int
+    rule: Literal["in-pacs", "declined"] | str = Field(description="why they are not needed")
+
+
 class AccountMailRequested(Event):
     """Somebody is to get a mail about their own account, or with a link for them.
 

@@ -107,6 +107,21 @@ class StudyUpdated(Event):
     study: Study
 
 
+class StudyRemoved(Event):
+    """The images of a study are no longer here; what is sent of it later is a new generation. Key: the
+    study."""
+
+    topic: ClassVar[str] = "study-removed"
+    owner: ClassVar[str] = "validate"
+    study_id: str
+    revision: int = Field(description="of the study without images; snapshots up to it are of no use now")
+    generation: int = Field(description="of what may come later")
+    rule: str = Field(description="of the study-expired it follows")
+    packs: tuple[str, ...] = Field(default=(), description="ids of the packs whose objects are deleted")
+    instances: int = 0
+    bytes: int = Field(default=0, description="of the objects that held them")
+
+
 class SubmissionValidated(Event):
     """A closed submission has every file in its state (again, when waiting ones move).
     Key: the submission."""

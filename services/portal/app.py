@@ -5,9 +5,9 @@ from functools import partial
 from kit.service import Kit, Service
 from schemas.forward import ForwardFailed, StudyForwarded
 from schemas.match import StudyMatched, StudyUnmatched
-from schemas.portal import StudyDecided
+from schemas.portal import StudyDecided, StudyExpired
 from schemas.upload import SubmissionClosed, SubmissionOpened
-from schemas.validate import StudyArrived, StudyUpdated, SubmissionValidated
+from schemas.validate import StudyArrived, StudyRemoved, StudyUpdated, SubmissionValidated
 from schemas.view import StudyViewed
 from services.portal import admin, api, audience, audit, directory, handlers, requesting_api
 from services.portal.holding import holding
@@ -27,6 +27,7 @@ from services.portal.pages import (
 from services.portal.pages import admin as administration
 from services.portal.pages.frame import error_page
 from services.portal.people.cleaning import Cleaner
+from services.portal.retention import Retention
 from services.portal.settings import PortalSettings
 from services.portal.tracking import handlers as tracks
 
@@ -57,6 +58,12 @@ def build(kit: Kit, settings: PortalSettings) -> Service:
     opened = partial(handlers.study_viewed, kit)
     kit.bus.subscribe(StudyViewed, GROUP, live.after(opened, lambda e: [e.study_id]))
     kit.bus.subscribe(StudyViewed, "portal-audit", partial(audit.viewed, kit))
+    retention = Retention(kit)
+    kit.bus.subscribe(StudyExpired, "portal-audit", partial(audit.expired, kit))
+    kit.bus.subscribe(StudyRemoved, "portal-audit", partial(audit.removed, kit))
+    left = live.after(partial(handlers.study_removed, kit), lambda e: [e.study_id])
+    kit.bus.subscribe(StudyRemoved, GROUP, left)
+    kit.bus.subscribe(StudyRemoved, "portal-retention", retention.removed)
     held = holding(kit, settings, live)
     begun, over = partial(tracks.submission_opened, kit), partial(tracks.submission_closed, kit)
     checked = partial(tracks.submission_validated, kit)
@@ -70,11 +77,11 @@ def build(kit: Kit, settings: PortalSettings) -> Service:
         login.routes(kit, settings),
         welcome.routes(kit, settings),
         account.routes(kit, settings),
-        administration.routes(kit, settings),
+        administration.routes(kit, settings, retention),
         sending.routes(kit, settings),
         tracking.routes(kit, live),
         inbox.routes(kit, settings, live, held),
-        study.routes(kit, settings, live, held),
+        study.routes(kit, settings, live, held, retention),
         sharing.routes(kit, settings, live),
     ]
     return Service(
@@ -84,6 +91,7 @@ def build(kit: Kit, settings: PortalSettings) -> Service:
             admin.routes(kit),
             directory.routes(kit),
             requesting_api.routes(kit),
+            retention_api.routes(retention),
             *pages,
         ],
         start=[cleaner.start, held.runner.start],

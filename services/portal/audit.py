@@ -6,7 +6,8 @@ from kit.documents.port import Documents
 from kit.identity import Account, Principal
 from kit.ids import derived_id, random_id
 from kit.service import Kit
-from schemas.portal import StudyDecided
+from schemas.portal import StudyDecided, StudyExpired
+from schemas.validate import StudyRemoved
 from schemas.view import StudyViewed
 from services.portal.models import AUDIT, AuditEntry
 
@@ -40,6 +41,28 @@ async def viewed(kit: Kit, event: StudyViewed) -> None:
         kind="study",
         object_id=event.study_id,
         detail=f"link {event.grant_id[:12]}" if event.grant_id else "",
+    )
+    await kit.documents.insert_many(AUDIT, [entry])
+
+
+async def expired(kit: Kit, event: StudyExpired) -> None:
+    await _by_policy(kit, event, "expired", f"rule {event.rule}, revision {event.study_revision}")
+
+
+async def removed(kit: Kit, event: StudyRemoved) -> None:
+    await _by_policy(kit, event, "images-removed", f"{event.instances} images, {event.bytes} bytes")
+
+
+async def _by_policy(kit: Kit, event: StudyExpired | StudyRemoved, action: str, detail: str) -> None:
+    entry = AuditEntry(
+        id=derived_id("audit", event.id),
+        time=event.time,
+        account_id="policy:retention",
+        account="Retention",
+        action=action,
+        kind="study",
+        object_id=event.study_id,
+        detail=detail,
     )
     await kit.documents.insert_many(AUDIT, [entry])
 

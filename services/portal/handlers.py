@@ -13,9 +13,9 @@ from schemas.forward import ForwardFailed, StudyForwarded
 from schemas.match import StudyMatched, StudyUnmatched
 from schemas.portal import StudyDecided
 from schemas.shapes import Match
-from schemas.validate import StudyArrived, StudyUpdated, SubmissionValidated
+from schemas.validate import StudyArrived, StudyRemoved, StudyUpdated, SubmissionValidated
 from schemas.view import StudyViewed
-from services.portal.models import CASES, Case, Outcome, Settled, Stage, Verdict
+from services.portal.models import CASES, Case, Gone, Outcome, Settled, Stage, Verdict
 from services.portal.rules.policy import might_approve, policy_decision
 from services.portal.rules.state import (
     refresh,
@@ -23,6 +23,7 @@ from services.portal.rules.state import (
     senders,
     take_match,
     take_outcome,
+    take_removed,
     take_settled,
     take_stage,
     take_study,
@@ -79,6 +80,11 @@ async def forward_failed(kit: Kit, event: ForwardFailed) -> None:
         reason=event.reason,
     )
     await _change(kit, event.study_id, event, False, lambda c: take_outcome(c, outcome))
+
+
+async def study_removed(kit: Kit, event: StudyRemoved) -> None:
+    gone = Gone(time=event.time, rule=event.rule, bytes=event.bytes)
+    await _change(kit, event.study_id, event, False, lambda c: take_removed(c, event.revision, gone))
 
 
 async def study_viewed(kit: Kit, event: StudyViewed) -> None:

@@ -17,6 +17,8 @@ class Seen(BaseModel):
     needs_person: bool
     patient: Demographics
     other_patients: tuple[Demographics, ...] = ()
+    generation: int = 1
+    """Images sent again after they were removed are others, however alike they are."""
 
 
 class Verdict(BaseModel):
@@ -53,6 +55,15 @@ class Stage(BaseModel):
     text: str = ""
 
 
+class Gone(BaseModel):
+    """The images were removed here; what is known of the study stays."""
+
+    model_config = ConfigDict(frozen=True)
+    time: Instant
+    rule: str
+    bytes: int
+
+
 class Settled(BaseModel):
     """What the last word on a submission was."""
 
@@ -86,6 +97,15 @@ class Case(Doc):
     """Somebody has to do something yet, here or elsewhere."""
     flagged: bool = False
     """A finding asks a person to look closely."""
+    bytes: int = 0
+    """Of the objects that hold its images here."""
+    spare_since: Instant | None = None
+    """Since when nobody needs its images here any more; None: somebody may."""
+    kept: bool = False
+    """A person keeps its images, whatever the policy says."""
+    leaving: Instant | None = None
+    """Retention let its images go then, and they are being removed."""
+    gone: Gone | None = None
     tokens: list[str] = Field(default_factory=list)
     """What POST /api/studies/search finds it by."""
 
@@ -105,9 +125,10 @@ class AuditEntry(Doc):
 CASES = Collection(
     "cases",
     Case,
-    fields=("state", "sender_id", "arrived_at", "modality", "open", "flagged"),
+    fields=("state", "sender_id", "arrived_at", "modality", "open", "flagged", "spare_since"),
     compound=(
         ("state", "arrived_at"),
+        ("state", "spare_since"),
         ("sender_id", "arrived_at"),
         ("modality", "arrived_at"),
         ("open", "arrived_at"),

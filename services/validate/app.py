@@ -5,6 +5,7 @@ from functools import partial
 
 from kit.scan.clamav import ClamAddress, ClamScanner
 from kit.service import Kit, Service
+from schemas.portal import StudyExpired
 from schemas.upload import BatchReceived, SubmissionClosed, SubmissionOpened
 from schemas.validate import BatchExpanded, BatchSettled, PackMerged, PackWritten
 from services.validate import api, documents, handlers
@@ -23,6 +24,8 @@ def build(kit: Kit, settings: ValidateSettings) -> Service:
     kit.bus.subscribe(BatchExpanded, GROUP, partial(handlers.batch_expanded, kit, wake))
     kit.bus.subscribe(PackWritten, GROUP, partial(handlers.pack_written, kit, known))
     kit.bus.subscribe(PackMerged, GROUP, partial(handlers.pack_merged, kit))
+    kit.bus.subscribe(StudyExpired, GROUP, partial(handlers.study_expired, kit))
+    kit.bus.subscribe(StudyRemoved, GROUP, partial(handlers.clear_removed, kit))
     kit.bus.subscribe(SubmissionOpened, GROUP, partial(handlers.submission_opened, kit))
     kit.bus.subscribe(SubmissionClosed, GROUP, partial(handlers.submission_closed, kit))
     kit.bus.subscribe(BatchSettled, GROUP, partial(handlers.batch_settled, kit))

@@ -8,6 +8,7 @@ from kit.errors import TransientError, VersionConflict
 from kit.metrics import FILES
 from kit.service import Kit
 from schemas.envelope import Event
+from schemas.portal import StudyExpired
 from schemas.shapes import FileState, Tally
 from schemas.upload import BatchReceived, SubmissionClosed, SubmissionOpened
 from schemas.validate import (
@@ -16,6 +17,7 @@ from schemas.validate import (
     PackMerged,
     PackWritten,
     StudyArrived,
+    StudyRemoved,
     StudyUpdated,
 )
 from services.validate import events
@@ -24,7 +26,7 @@ from services.validate.known import KnownInstances
 from services.validate.models import BATCHES, STUDIES, TALLIES, BatchDoc, StudyDoc, TallyDoc
 from services.validate.rules import tally as tallying
 from services.validate.rules.batches import take_merge
-from services.validate.rules.merging import merge, sift
+from services.validate.rules.merging import merge, sift, without_images
 
 _TRIES = 50
 
@@ -127,6 +129,47 @@ async def pack_written(kit: Kit, known: KnownInstances, event: PackWritten) -> N
             known.learn(event.study_id, event.pack.id, sifted.hashes)
         return
     raise TransientError("a study is being changed too often")
+
+
+async def study_expired(kit: Kit, event: StudyExpired) -> None:
+    """The study has no images from here on; deleting their objects follows from the event. What came
+    since it was decided leaves everything as it is: the deciding service hears of that anyway."""
+    for _ in range(_TRIES):
+        doc = await kit.documents.get(STUDIES, event.study_id)
+        if doc is None or doc.study.revision != event.study_revision or not doc.study.packs:
+            return
+        before = doc.study
+        doc.study = without_images(before, kit.clock())
+        removed = StudyRemoved.after(
+            event,
+            time=kit.clock(),
+            key=before.id,
+            study_id=before.id,
+            revision=doc.study.revision,
+            generation=doc.study.generation,
+            rule=event.rule,
+            packs=tuple(doc.merged),
+            instances=before.instances,
+            bytes=sum(pack.bytes for pack in before.packs),
+        )
+        try:
+            await kit.documents.save(STUDIES, doc, [removed])
+        except VersionConflict:
+            continue
+        return
+    raise TransientError("a study is being changed too often")
+
+
+async def clear_removed(kit: Kit, event: StudyRemoved) -> None:
+    """Deletes by the packs' own names: what came meanwhile has others. An object with a second name (a
+    batch that became its pack) stays under that one."""
+
+    def clear() -> None:
+        for pack_id in event.packs:
+            kit.objects.delete(f"studies/{event.study_id}/{pack_id}.dcm")
+            kit.objects.delete(f"studies/{event.study_id}/{pack_id}.idx")
+
+    await asyncio.to_thread(clear)
 
 
 async def pack_merged(kit: Kit, event: PackMerged) -> None:

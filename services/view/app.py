@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from kit.service import Kit, Service
 from kit.tasks import TaskRunner
-from schemas.validate import StudyArrived, StudyUpdated
+from schemas.validate import StudyArrived, StudyRemoved, StudyUpdated
 from services.view import (
     archive,
     frames,
@@ -33,6 +33,7 @@ def build(kit: Kit, settings: ViewSettings) -> Service:
     changed = partial(handlers.study_changed, kit.documents)
     kit.bus.subscribe(StudyArrived, GROUP, changed)
     kit.bus.subscribe(StudyUpdated, GROUP, changed)
+    kit.bus.subscribe(StudyRemoved, GROUP, partial(handlers.study_removed, kit.documents))
     indexes = Indexes(kit.objects, settings.cached_instances)
     library = Library(kit.documents, indexes, kit.clock)
     views = Views(kit)

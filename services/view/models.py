@@ -37,5 +37,13 @@ STUDIES = Collection(
 )
 
 
+class Removed(Doc):
+    """The images of this study are gone, as of this revision: what is told of earlier ones is late."""
+
+    revision: int
+
+
+REMOVED = Collection("view-removed", Removed)
+
 ROW_FIELDS = ("attributes",)
 """What a query over studies needs of a document, and no more."""

@@ -22,6 +22,7 @@ from services.portal.live import Live
 from services.portal.models import AUDIT, COMMENTS, HELD, Case, Comment, Held
 from services.portal.pages.forms import read_form, text, texts
 from services.portal.pages.frame import render, see_other
+from services.portal.retention import EXPIRIES, Retention
 from services.portal.rules import decide, worklist
 from services.portal.rules.compare import changes, likelihood, pairs, people
 from services.portal.rules.decide import Chosen, Typed, default_destinations
@@ -36,7 +37,7 @@ _SEEN_SHOWN = 30
 _FIELD_NAMES = {"name": "Name", "birth_date": "Born", "sex": "Sex", "patient_id": "ID", "id": "ID"}
 
 
-def routes(kit: Kit, settings: PortalSettings, live: Live, held: Holding) -> APIRouter:
+def routes(kit: Kit, settings: PortalSettings, live: Live, held: Holding, retention: Retention) -> APIRouter:
     router = APIRouter(prefix="/studies", tags=["pages"], include_in_schema=False)
     views = Views(kit.documents)
 
@@ -94,6 +95,15 @@ def routes(kit: Kit, settings: PortalSettings, live: Live, held: Holding) -> API
         except Refused as refused:
             return await page(request, who, study_id, part="decide", error=refused)
         return await _done(request, who, study_id)
+
+    @router.post("/{study_id}/keep")
+    async def keep(request: Request, study_id: str, who: Principal = Caller) -> Response:
+        """Its images stay here, whatever retention says."""
+        await read_form(request)
+        await visible_case(kit.documents, who, study_id)
+        who.require(Role.APPROVE)
+        await retention.keep(who, study_id)
+        return see_other(request, f"/studies/{study_id}", "Its images are kept until somebody lets them go.")
 
     @router.post("/{study_id}/compare")
     async def compare(request: Request, study_id: str, who: Principal = Caller) -> Response:
@@ -165,6 +175,7 @@ async def _values(
     preferred = (await kit.identity.effective(account)).destinations if account is not None else []
     audience = await kit.documents.get(AUDIENCES, case.id)
     waits = await kit.documents.get(HELD, case.id) if may_decide else None
+    expiry = await kit.documents.get(EXPIRIES, case.id) if inside else None
     overdue = timedelta(hours=settings.overdue_hours)
     return {
         "who": who,
@@ -184,6 +195,7 @@ async def _values(
         "preset": default_destinations(preferred, known),
         "held": waits,
         "held_request": _held_request(waits),
+        "leaves_at": expiry.due_at if expiry is not None and expiry.state == "announced" else None,
         "way": way(case),
         "way_names": WAY,
         "audience": audience,

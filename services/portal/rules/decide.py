@@ -98,6 +98,10 @@ def decide(
     if verdict is not None and verdict.request == digest(request, by):
         return None
     check_current(case, study, request)
+    if request.action == "approve" and (case.leaving is not None or case.gone is not None):
+        raise Refused(
+            "removed", "The images of this study were removed here. Ask the sender to send them again."
+        )
     target: Demographics | None = None
     order: Order | None = None
     destinations: tuple[str, ...] = ()

@@ -18,6 +18,8 @@ def might_approve(case: Case) -> bool:
     study, match = case.study, case.match
     if study is None or match is None or study.needs_person or study.instances == 0:
         return False
+    if case.leaving is not None or case.gone is not None:
+        return False
     certain = match.state == "matched" and match.certainty == "certain" and match.chosen is not None
     if not certain or match.study_revision != study.revision:
         return False

@@ -18,7 +18,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from schemas.shapes import Match, Sender, Study
-from services.portal.models import Case, Outcome, Seen, Settled, Stage, Verdict
+from services.portal.models import Case, Gone, Outcome, Seen, Settled, Stage, Verdict
 from services.portal.rules.search import tokens
 
 
@@ -46,6 +46,7 @@ def seen(study: Study) -> Seen:
         needs_person=study.needs_person,
         patient=study.patient,
         other_patients=study.other_patients,
+        generation=study.generation,
     )
 
 
@@ -63,7 +64,8 @@ def outdated(verdict: Verdict, study: Study) -> str:
     now = seen(study)
     if now == verdict.seen:
         return ""
-    return NEW_IMAGES if now.instances != verdict.seen.instances else CHANGED
+    fresh = (now.instances, now.generation) != (verdict.seen.instances, verdict.seen.generation)
+    return NEW_IMAGES if fresh else CHANGED
 
 
 def state_of(case: Case) -> tuple[State, str]:
@@ -100,6 +102,7 @@ def take_study(case: Case, study: Study, correlation_id: str) -> bool:
         return False
     first = case.study is None
     case.study = study
+    case.leaving, case.gone = None, None
     case.sender_id = study.sender.id
     if first:
         case.correlation_id = correlation_id
@@ -160,6 +163,16 @@ def take_verdict(case: Case, verdict: Verdict) -> None:
     _mark(case, Stage(key=decision.id, stage=stage, time=decision.time, text=text))
 
 
+def take_removed(case: Case, revision: int, gone: Gone) -> bool:
+    """What is known of the study stays as it was. False when it is known, or newer images came since."""
+    if case.study is None or case.study.revision >= revision:
+        return False
+    case.study = case.study.model_copy(update={"revision": revision, "packs": ()})
+    case.leaving, case.gone = None, gone
+    _mark(case, Stage(key=f"removed-{revision}", stage="removed", time=gone.time))
+    return True
+
+
 def take_stage(case: Case, stage: Stage) -> bool:
     """A stage that happens once: the first time counts. False when the case has it."""
     if any(known.key == stage.key for known in case.timeline):
@@ -175,6 +188,34 @@ def refresh(case: Case) -> None:
     case.open = state not in CLOSED
     case.flagged = case.study is not None and flagged(case.study)
     case.modality = main_modality(case.study.modalities) if case.study is not None else ""
+    case.bytes = sum(pack.bytes for pack in case.study.packs) if case.study is not None else 0
+    case.spare_since = spare_since(case)
+
+
+def spare_since(case: Case) -> datetime | None:
+    """When it was turned down, or when the last of its images was proved to be at the last destination.
+
+    Images that others could not prove are needed: those of a submission that is not settled, and those put
+    aside because an earlier image has the same UID.
+    """
+    study, verdict = case.study, last(case)
+    if study is None or verdict is None or None in senders(case):
+        return None
+    if case.kept or case.leaving is not None or case.gone is not None:
+        return None
+    if outdated(verdict, study) or not study.packs:
+        return None
+    decision = verdict.decision
+    if decision.action == "decline":
+        return decision.time
+    outcomes = {o.destination: o for o in case.outcomes if o.decision_id == decision.id}
+    proven = [outcomes[name] for name in decision.destinations if name in outcomes]
+    complete = [o for o in proven if o.proof is not None and o.proof.instances >= study.instances]
+    if decision.action != "approve" or not proven or len(complete) < len(decision.destinations):
+        return None
+    if any(finding.code == "same-uid-other-content" for finding in study.findings):
+        return None
+    return max(o.time for o in complete)
 
 
 def flagged(study: Study) -> bool:

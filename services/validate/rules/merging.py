@@ -101,6 +101,27 @@ def merge(study: Study | None, event: PackWritten, sifted: Sifted, now: datetime
             "bytes": study.bytes + sifted.bytes,
             "findings": tuple(summed(findings)),
             "needs_person": needs_person,
+            "arrived_at": study.arrived_at if study.packs else now,
+            "updated_at": now,
+        }
+    )
+
+
+def without_images(study: Study, now: datetime) -> Study:
+    """The study when its images are removed: what is sent of it later begins anew."""
+    return study.model_copy(
+        update={
+            "revision": study.revision + 1,
+            "generation": study.generation + 1,
+            "other_patients": (),
+            "modalities": (),
+            "series": (),
+            "packs": (),
+            "submissions": (),
+            "instances": 0,
+            "bytes": 0,
+            "findings": (),
+            "needs_person": False,
             "updated_at": now,
         }
     )

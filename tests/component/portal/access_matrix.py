@@ -111,6 +111,14 @@ _allow(
     GET /admin/requests
     POST /admin/requests/{request_id}/decline ?
     GET /admin/storage
+    POST /admin/storage ?
+    POST /admin/storage/figure
+    POST /admin/storage/keep ?
+    POST /admin/storage/release ?
+    GET /api/retention
+    PUT /api/retention
+    POST /api/retention/figure
+    DELETE /api/retention/kept/{study_id} =
     GET /api/accounts
     POST /api/accounts
     PATCH /api/accounts/{text} ?
@@ -257,6 +265,8 @@ _allow(
     POST /studies/{study_id}/decision =
     POST /studies/{study_id}/compare
     POST /studies/{study_id}/undo =
+    POST /studies/{study_id}/keep =
+    PUT /api/retention/kept/{study_id} =
     POST /inbox/bulk
     """,
 )

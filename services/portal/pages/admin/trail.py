@@ -47,6 +47,11 @@ ACTIONS = {
     "declined": "declined a request",
     "replayed": "delivered again",
     "exported": "exported the audit trail",
+    "retention-changed": "changed how long images are kept",
+    "kept": "keeps a study",
+    "released": "left a study to the policy",
+    "expired": "let images go",
+    "images-removed": "removed images",
     "shared": "shared a study",
     "downloaded": "downloaded a study",
 }

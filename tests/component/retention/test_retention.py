@@ -1,0 +1,365 @@
+"""Images that nobody needs go, through every service that knows of them, and nothing else goes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from anteroom.embedded import open_embedded
+from kit.errors import Stale, VersionConflict
+from kit.identity import ACCOUNTS, TOKENS, Account, Principal, Role, Token, token_id
+from kit.service import Kit, Service, Site
+from kit.web import build_app
+from kit.workers import Workers
+from schemas.portal import StudyExpired
+from schemas.validate import StudyRemoved
+from services.portal.app import build as build_portal
+from services.portal.decisions import decide_by_person
+from services.portal.models import AUDIT, CASES, Case
+from services.portal.retention import EXPIRIES, POLICIES, Expiry, Retention
+from services.portal.rules.decide import Request
+from services.portal.settings import PortalSettings
+from services.validate.app import build as build_validate
+from services.validate.models import STUDIES
+from services.validate.settings import ValidateSettings
+from services.view.app import build as build_view
+from services.view.models import STUDIES as VIEWED
+from services.view.settings import ViewSettings
+from tests.component.portal.browser import Hand
+from tests.component.validate.conftest import House
+from tests.component.validate.files import dicom
+from tests.conftest import settle
+
+CHIEF = Principal(Account(id="chief", name="Chief", roles=[Role.ADMIN]))
+
+
+@dataclass
+class Room:
+    """validate, portal and view on one Kit whose clock is moved by hand. Tasks are run when told."""
+
+    kit: Kit
+    clock: Hand
+    sender: House
+    retention: Retention
+    app: Any
+
+    async def study(self, uid: str, *numbers: int, decline: bool = True) -> str:
+        """Sent, and declined. Returns its id."""
+        files = [(f"{n}.dcm", dicom(study=uid, number=n)) for n in numbers]
+        submission = await self.sender.send(files)
+        await settle(self.kit)
+        [study_id] = (await self.sender.tally(submission)).studies
+        if decline:
+            await self.decline(study_id)
+        return study_id
+
+    async def decline(self, study_id: str) -> None:
+        case = await self.case(study_id)
+        assert case.study is not None
+        asked = Request(action="decline", study_revision=case.study.revision, reason="Not ours.")
+        await decide_by_person(self.kit, CHIEF, study_id, asked)
+        await settle(self.kit)
+
+    async def case(self, study_id: str) -> Case:
+        case = await self.kit.documents.get(CASES, study_id)
+        assert case is not None
+        return case
+
+    def objects(self, study_id: str) -> list[str]:
+        return [stat.key for stat in self.kit.objects.list(f"studies/{study_id}/")]
+
+    async def look(self) -> list[Expiry]:
+        """The hourly look, and what stands announced after it."""
+        policy = await self.retention.policy()
+        await self.retention.look(policy)
+        return [expiry for expiry, _ in await self.retention.listed("announced")]
+
+    async def expire(self) -> None:
+        """What is due by the clock."""
+        for expiry, _ in await self.retention.listed("announced"):
+            if expiry.due_at is not None and expiry.due_at <= self.clock():
+                await self.retention.expire(expiry)
+        await settle(self.kit)
+
+
+@pytest.fixture(scope="module")
+def helpers() -> Iterator[Workers]:
+    workers = Workers(1)
+    yield workers
+    asyncio.run(workers.stop())
+
+
+@pytest.fixture
+async def room(tmp_path: Path, helpers: Workers) -> AsyncIterator[Room]:
+    clock = Hand(datetime(2026, 3, 2, 8, 0, tzinfo=UTC))
+    embedded = open_embedded(tmp_path / "data", Site(url="http://here"), clock=clock)
+    kit = replace(embedded.kit, workers=helpers)
+    services: list[Service] = [
+        build_validate(kit, ValidateSettings()),
+        build_view(kit, ViewSettings()),
+        build_portal(kit, PortalSettings()),
+    ]
+    for step in services[0].start:
+        await step()
+    await kit.bus.start()
+    for who, role in (("chief", Role.ADMIN), ("clerk", Role.VIEW_ALL), ("approver", Role.APPROVE)):
+        await kit.documents.save(ACCOUNTS, Account(id=who, name=who, roles=[role]))
+        await kit.documents.save(TOKENS, Token(id=token_id(who), account_id=who, created_at=clock()))
+    yield Room(kit, clock, House(kit, services[0]), Retention(kit), build_app(kit, services))
+    for step in services[0].stop:
+        await step()
+    await embedded.close()
+
+
+async def policy(room: Room, **days: Any) -> None:
+    fields = {"in_pacs_days": None, "declined_days": 30, "undo_hours": 48, **days}
+    await room.retention.change(CHIEF, **fields)
+
+
+async def test_what_was_declined_goes_after_its_days_and_nothing_else(room: Room):
+    old = await room.study("1.2.1", 1, 2)
+    other = await room.study("1.2.2", 3, decline=False)
+    room.clock.go(days=20)
+    young = await room.study("1.2.3", 4)
+    room.clock.go(days=11)
+    assert await room.look() == [], "no policy, no end"
+    await policy(room)
+    case = await room.case(old)
+    found = await room.retention.figure({"in-pacs": 1, "declined": 30})
+    assert (found.studies, found.bytes, found.by_rule["declined"]) == (1, case.bytes, 1)
+    assert [expiry.id for expiry in await room.look()] == [old]
+    assert [expiry.id for expiry in await room.look()] == [old], "announced once"
+    before = {study: room.objects(study) for study in (old, other, young)}
+    await room.expire()
+    assert room.objects(old) == before[old], "announced, not gone"
+    room.clock.go(hours=49)
+    await room.expire()
+    assert room.objects(old) == []
+    assert [room.objects(study) for study in (other, young)] == [before[other], before[young]]
+    doc = await room.kit.documents.get(STUDIES, old)
+    assert doc is not None
+    assert (doc.study.packs, doc.study.instances, doc.study.generation) == ((), 0, 2)
+    assert await room.kit.documents.get(VIEWED, old) is None
+    assert await room.kit.documents.get(VIEWED, other) is not None
+    case = await room.case(old)
+    assert case.gone is not None
+    assert (case.state, case.gone.bytes, case.study and case.study.instances) == ("declined", found.bytes, 2)
+    [(ledger, _)] = await room.retention.listed("removed")
+    assert (ledger.id, ledger.bytes, ledger.rule) == (old, found.bytes, "declined")
+    page = await room.kit.documents.find(AUDIT, {"object_id": old}, order="time", limit=50)
+    entries = [(entry.action, entry.account) for entry in page.items]
+    assert ("expired", "Retention") in entries
+    assert ("images-removed", "Retention") in entries
+    assert await room.look() == []
+
+
+async def test_a_person_keeps_it_until_it_is_let_go(room: Room):
+    study = await room.study("1.2.1", 1)
+    await policy(room)
+    room.clock.go(days=31)
+    assert len(await room.look()) == 1
+    await room.retention.keep(CHIEF, study, "court case")
+    room.clock.go(days=300)
+    await room.expire()
+    assert await room.look() == []
+    assert (await room.retention.figure({"in-pacs": 1, "declined": 1})).studies == 0
+    assert len(room.objects(study)) == 2
+    await room.retention.release(CHIEF, study)
+    assert [expiry.id for expiry in await room.look()] == [study]
+    room.clock.go(hours=49)
+    await room.expire()
+    assert room.objects(study) == []
+    with pytest.raises(Stale):
+        await room.retention.keep(CHIEF, study)
+
+
+async def test_what_changes_after_it_was_announced_stays(room: Room):
+    approved, more, longer = [await room.study(f"1.2.{n}", n) for n in (1, 2, 3)]
+    await policy(room)
+    room.clock.go(days=31)
+    assert len(await room.look()) == 3
+    case = await room.case(approved)
+    assert case.study is not None
+    asked = Request(action="ask-sender", study_revision=case.study.revision, reason="Is this all?")
+    await decide_by_person(room.kit, CHIEF, approved, asked)
+    await room.study("1.2.2", 9, decline=False)
+    room.clock.go(hours=49)
+    await policy(room, declined_days=3000)
+    await room.expire()
+    assert await room.retention.listed("announced") == []
+    assert [len(room.objects(study)) for study in (approved, more, longer)] == [2, 4, 2]
+    assert await room.kit.bus.read(topics=["study-expired"]) == []
+
+
+async def test_images_that_come_at_the_last_moment_are_kept_with_the_others(room: Room):
+    """Decided on one revision, removed on that one alone."""
+    study = await room.study("1.2.1", 1)
+    case = await room.case(study)
+    assert case.study is not None
+    late = StudyExpired.first(
+        time=room.clock(), key=study, correlation_id="x", study_id=study,
+        study_revision=case.study.revision, rule="declined",
+    )  # fmt: skip
+    await room.study("1.2.1", 2, decline=False)
+    await room.kit.bus.publish([late])
+    await settle(room.kit)
+    assert len(room.objects(study)) == 4
+    assert (await room.case(study)).gone is None
+
+
+async def test_a_decision_at_the_same_moment_comes_first_or_finds_it_gone(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+):
+    study = await room.study("1.2.1", 1)
+    await policy(room)
+    room.clock.go(days=31)
+    await room.look()
+    room.clock.go(hours=49)
+    save = type(room.kit.documents).save
+    asked = []
+
+    async def decided_meanwhile(self: Any, collection: Any, doc: Any, emits: Any = ()) -> Any:
+        if any(isinstance(event, StudyExpired) for event in emits) and not asked:
+            asked.append(True)
+            revision = (await room.case(study)).study.revision  # type: ignore[union-attr]
+            request = Request(action="ask-sender", study_revision=revision, reason="Is this all?")
+            await decide_by_person(room.kit, CHIEF, study, request)
+        return await save(self, collection, doc, emits)
+
+    monkeypatch.setattr(type(room.kit.documents), "save", decided_meanwhile)
+    await room.expire()
+    assert asked
+    assert (await room.case(study)).state == "asked"
+    assert len(room.objects(study)) == 2
+
+
+@pytest.mark.parametrize("broken", ["after the case", "while deleting"])
+async def test_it_ends_the_same_when_it_is_cut_off_in_the_middle(
+    room: Room, monkeypatch: pytest.MonkeyPatch, broken: str
+):
+    study = await room.study("1.2.1", 1, 2, 3)
+    await policy(room)
+    room.clock.go(days=31)
+    [expiry] = await room.look()
+    room.clock.go(hours=49)
+    if broken == "after the case":
+        save = type(room.kit.documents).save
+
+        async def cut(self: Any, collection: Any, doc: Any, emits: Any = ()) -> Any:
+            if collection is EXPIRIES:
+                raise VersionConflict("expiries", doc.id, 0)
+            return await save(self, collection, doc, emits)
+
+        with monkeypatch.context() as patch, pytest.raises(VersionConflict):
+            patch.setattr(type(room.kit.documents), "save", cut)
+            await room.retention.expire(expiry)
+        again = await room.kit.documents.get(EXPIRIES, study)
+        assert again is not None
+        if again.state == "announced":
+            await room.retention.expire(again)
+    else:
+        objects, calls = type(room.kit.objects), []
+        delete = objects.delete
+
+        def fails_once(self: Any, key: str) -> None:
+            calls.append(key)
+            if len(calls) == 2:
+                raise OSError("the disk went away")
+            delete(self, key)
+
+        monkeypatch.setattr(objects, "delete", fails_once)
+        await room.retention.expire(expiry)
+    await settle(room.kit)
+    assert room.objects(study) == []
+    assert (await room.case(study)).gone is not None
+    for topic in ("study-expired", "study-removed"):
+        assert len(await room.kit.bus.read(topics=[topic])) == 1
+    assert await room.kit.bus.dead_letters(limit=10) == []
+    [(ledger, _)] = await room.retention.listed("removed")
+    assert ledger.id == study
+
+
+async def test_sent_again_it_is_a_new_generation_to_be_decided_anew(room: Room):
+    study = await room.study("1.2.1", 1, 2)
+    await policy(room)
+    room.clock.go(days=31)
+    await room.look()
+    room.clock.go(hours=49)
+    await room.expire()
+    assert await room.study("1.2.1", 1, 2, decline=False) == study
+    case = await room.case(study)
+    assert case.gone is None
+    assert case.study is not None
+    assert (case.study.generation, case.study.instances, case.state) == (2, 2, "arrived")
+    assert case.arrived_at == room.clock()
+    assert len(room.objects(study)) == 2
+    viewed = await room.kit.documents.get(VIEWED, study)
+    assert viewed is not None
+    assert len(viewed.packs) == 1
+    removed = [event for _, event in await room.kit.bus.read(topics=["study-removed"])]
+    assert isinstance(removed[0], StudyRemoved)
+    await room.kit.bus.publish([removed[0].model_copy(update={"id": "again"})])
+    await settle(room.kit)
+    assert len(room.objects(study)) == 2, "what came since has other names"
+    await room.decline(study)
+    room.clock.go(days=31)
+    assert [expiry.id for expiry in await room.look()] == [study], "and goes again when its time has come"
+
+
+async def test_a_batch_that_became_its_pack_is_deleted_under_its_own_name_alone(room: Room):
+    study = await room.study("1.2.1", 1)
+    [key] = [key for key in room.objects(study) if key.endswith(".dcm")]
+    content = room.kit.objects.read(key)
+    room.kit.objects.copy(key, "incoming/elsewhere/part")
+    await policy(room)
+    room.clock.go(days=31)
+    await room.look()
+    room.clock.go(hours=49)
+    await room.expire()
+    assert room.objects(study) == []
+    assert room.kit.objects.read("incoming/elsewhere/part") == content
+
+
+async def test_cases_of_an_earlier_version_are_brought_along(room: Room):
+    study = await room.study("1.2.1", 1)
+    case = await room.case(study)
+    case.spare_since, case.bytes = None, 0
+    await room.kit.documents.save(CASES, case)
+    await policy(room)
+    room.clock.go(days=31)
+    assert [expiry.id for expiry in await room.look()] == [study]
+    stored = await room.kit.documents.get(POLICIES, "policy")
+    assert stored is not None
+    assert stored.caught_up
+
+
+async def test_over_http(room: Room):
+    study = await room.study("1.2.1", 1)
+    room.clock.go(days=31)
+    transport = httpx.ASGITransport(app=room.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+
+        async def ask(method: str, path: str, who: str = "chief", **more: Any) -> httpx.Response:
+            headers = {"authorization": f"Bearer {who}"}
+            return await client.request(method, f"/api/retention{path}", headers=headers, **more)
+
+        figure = (await ask("POST", "/figure", json={"declined_days": 30})).json()
+        assert (figure["studies"], figure["by_rule"]) == (1, {"in-pacs": 0, "declined": 1})
+        assert (await ask("GET", "")).json()["studies"] == 0, "asking changes nothing"
+        assert (await ask("PUT", "", json={"declined_days": 0})).status_code == 400
+        saved = (await ask("PUT", "", json={"declined_days": 30})).json()
+        assert saved["bytes"] == figure["bytes"]
+        await room.look()
+        assert [one["study_id"] for one in (await ask("GET", "")).json()["announced"]] == [study]
+        kept = await ask("PUT", f"/kept/{study}", "approver", json={"reason": "teaching"})
+        assert kept.status_code == 204
+        assert [one["reason"] for one in (await ask("GET", "")).json()["kept"]] == ["teaching"]
+        assert (await ask("DELETE", f"/kept/{study}", "approver")).status_code == 403
+        assert (await ask("DELETE", f"/kept/{study}")).status_code == 204
+        assert (await ask("PUT", "/kept/nothing", json={})).status_code == 404
+        assert (await ask("PUT", "", "clerk", json={})).status_code == 403

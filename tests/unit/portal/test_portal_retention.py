@@ -1,0 +1,147 @@
+"""Since when nobody needs the images of a study here: only what is proved, or was turned down."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from kit.errors import Refused
+from schemas.shapes import DecidedBy, Decision, Finding, PackRef, Proof, Study
+from services.portal.models import Case, Gone, Outcome, Settled, Verdict
+from services.portal.rules import retention
+from services.portal.rules.decide import Request, decide
+from services.portal.rules.state import (
+    NEW_IMAGES,
+    refresh,
+    seen,
+    take_outcome,
+    take_removed,
+    take_settled,
+    take_study,
+    take_verdict,
+)
+from tests.unit.portal.samples import LOCAL, NOW, SENDER
+from tests.unit.portal.samples import case as arrived
+from tests.unit.portal.samples import study as plain
+
+PACK = PackRef(
+    id="p1", batch_id="b1", submission_id="sub1", key="studies/s1/p1.dcm", index_key="studies/s1/p1.idx",
+    instances=10, bytes=5000, sha256="0",
+)  # fmt: skip
+
+
+def study(revision: int = 1, instances: int = 10, **fields: Any) -> Study:
+    return plain(revision, instances, **{"packs": (PACK,), **fields})
+
+
+def decided(action: str, destinations: tuple[str, ...] = ("pacs",), **of: Any) -> Case:
+    case = arrived(study(**of))
+    decision = Decision(
+        id="d1", action=action, study_id="s1", study_revision=1, match_revision=1, time=NOW,
+        by=DecidedBy(kind="person", id="a", name="Ada"), target=LOCAL,
+        destinations=destinations if action == "approve" else (),
+    )  # fmt: skip
+    take_verdict(case, Verdict(decision=decision, seen=seen(study(**of))))
+    refresh(case)
+    return case
+
+
+def forwarded(
+    case: Case, destination: str = "pacs", minute: int = 5, *, proven: int | None = 10, state: str = "proven"
+) -> Case:
+    time = NOW + timedelta(minutes=minute)
+    proof = Proof(kind="storage-commitment", time=time, instances=proven) if proven is not None else None
+    outcome = Outcome(
+        delivery_id=f"d1-{destination}", decision_id="d1", destination=destination, state=state,  # type: ignore[arg-type]
+        time=time, instances=10, proof=proof,
+    )  # fmt: skip
+    take_outcome(case, outcome)
+    refresh(case)
+    return case
+
+
+def test_proved_at_every_destination():
+    case = decided("approve", ("pacs", "vna"))
+    assert case.spare_since is None
+    assert forwarded(case, "pacs", 5).spare_since is None
+    assert forwarded(case, "vna", 9).spare_since == NOW + timedelta(minutes=9)
+    assert case.bytes == 5000
+
+
+def test_declined_counts_from_the_decision():
+    assert decided("decline").spare_since == NOW
+
+
+@pytest.mark.parametrize("proven", [None, 9])
+def test_what_was_not_proved_whole_stays(proven: int | None):
+    assert forwarded(decided("approve"), proven=proven).spare_since is None
+
+
+def test_asked_failed_or_undecided_stays():
+    assert arrived(study()).spare_since is None
+    assert decided("ask-sender").spare_since is None
+    assert forwarded(decided("approve"), proven=None, state="failed").spare_since is None
+
+
+def test_images_put_aside_are_nowhere_else():
+    conflict = Finding(code="same-uid-other-content", severity="error", action="quarantined", text="x")
+    assert forwarded(decided("approve", findings=(conflict,))).spare_since is None
+
+
+def test_a_submission_under_way_keeps_it():
+    case = forwarded(decided("approve"))
+    take_settled(case, "sub1", Settled(revision=2, sender=SENDER, waiting=3), NOW)
+    refresh(case)
+    assert case.spare_since is None
+
+
+def test_new_images_and_a_person_keep_it():
+    case = forwarded(decided("approve"))
+    take_study(case, study(2, 12), "sub1")
+    refresh(case)
+    assert case.spare_since is None
+    case = forwarded(decided("approve"))
+    case.kept = True
+    refresh(case)
+    assert case.spare_since is None
+
+
+def test_the_policy_says_after_how_many_days():
+    case = forwarded(decided("approve"))
+    days: dict[retention.Rule, int | None] = {"in-pacs": 30, "declined": None}
+    assert retention.rule_for(case, days, NOW + timedelta(days=30)) is None
+    assert retention.rule_for(case, days, NOW + timedelta(days=30, minutes=6)) == "in-pacs"
+    assert retention.rule_for(decided("decline"), days, NOW + timedelta(days=900)) is None
+    assert retention.rule_for(None, days, NOW) is None
+
+
+def test_gone_images_keep_their_history_and_are_decided_anew_when_they_come_again():
+    case = forwarded(decided("approve"))
+    assert take_removed(case, 2, Gone(time=NOW, rule="in-pacs", bytes=5000))
+    refresh(case)
+    assert (case.state, case.spare_since, case.bytes) == ("in-pacs", None, 0)
+    assert case.study is not None
+    assert case.study.instances == 10
+    assert not take_removed(case, 2, Gone(time=NOW, rule="in-pacs", bytes=5000))
+    with pytest.raises(Refused, match="removed here"):
+        request = Request(action="approve", study_revision=2, match_revision=1, target="as-sent")
+        decide(
+            case, case.study, request, by=DecidedBy(kind="person", id="a", name="Ada"), now=NOW,
+            preferred=[], known=["pacs"],
+        )  # fmt: skip
+    take_study(case, study(3, 10, generation=2), "sub9")
+    refresh(case)
+    assert case.gone is None
+    assert (case.state, case.why) == ("review", NEW_IMAGES), "the same number of images, but not the same"
+
+
+def test_a_removal_that_comes_after_newer_images_changes_nothing():
+    case = forwarded(decided("approve"))
+    take_study(case, study(3, 4, generation=2), "sub9")
+    assert not take_removed(case, 2, Gone(time=NOW, rule="in-pacs", bytes=1))
+
+
+@pytest.mark.parametrize(("days", "hours"), [(0, 72), (40_000, 72), (30, 0), (30, 2000)])
+def test_senseless_policies_are_refused(days: int, hours: int):
+    with pytest.raises(Refused):
+        retention.check({"in-pacs": days, "declined": None}, hours)
