@@ -88,9 +88,12 @@ class Has:
 
 @dataclass(frozen=True)
 class HasPrefix:
-    """The members list holds a string that starts so."""
+    """The members list holds, for each of these, a string that starts so."""
 
-    value: str
+    values: tuple[str, ...]
+
+    def __init__(self, *values: str) -> None:
+        object.__setattr__(self, "values", values)
 
 
 Where = Mapping[str, Scalar | Range | In | Has | HasPrefix | None]

@@ -9,7 +9,8 @@ import orjson
 
 from kit import acts
 from kit.bus.log import append
-from kit.documents.conditions import LAST, declared, known, member_field, plain, read_cursor, write_cursor
+from kit.documents import sqlite_members
+from kit.documents.conditions import declared, known, member_field, plain, read_cursor, write_cursor
 from kit.documents.port import Collection, D, Has, HasPrefix, In, Page, Range, Where, instant_text
 from kit.documents.store import Store, Transaction
 from kit.errors import VersionConflict
@@ -128,18 +129,18 @@ class SqliteDocuments:
     ) -> Page[D]:
         table = self._table(collection)
         by = _column(collection, order) if order else "id"
-        conditions, values = _conditions(collection, where or {})
-        if cursor is not None:
-            condition, more = _after(cursor, by, descending)
-            conditions.append(condition)
-            values.extend(more)
         direction = "DESC" if descending else "ASC"
-        sql = (
-            f"SELECT id, version, {by}, body FROM {table} WHERE {' AND '.join(conditions) or '1'} "  # noqa: S608
-            f"ORDER BY {by} {direction}, id {direction} LIMIT ?"
-        )
+        sorting = f"ORDER BY {by} {direction}, id {direction}"
 
         def query(connection: sqlite3.Connection) -> list[Any]:
+            chosen, values = _chosen(
+                connection, collection, where or {}, limit, _after(cursor, by, descending)
+            )
+            # bodies are read of the rows that are answered, not of all that are sorted
+            sql = (
+                f"SELECT id, version, {by}, body FROM {table} WHERE id IN "  # noqa: S608
+                f"(SELECT id {chosen} {sorting} LIMIT ?) {sorting}"
+            )
             return connection.execute(sql, (*values, limit + 1)).fetchall()
 
         rows = await self._store.read(query)
@@ -159,15 +160,16 @@ class SqliteDocuments:
     ) -> list[dict[str, Any]]:
         table = self._table(collection)
         by = _column(collection, order) if order else "id"
-        conditions, values = _conditions(collection, where or {})
         direction = "DESC" if descending else "ASC"
+        sorting = f"ORDER BY {by} {direction}, id {direction}"
         wanted = ", ".join(f"json_extract(body, '$.{known(collection, name)}')" for name in ("id", *fields))
-        sql = (
-            f"SELECT id, json_array({wanted}) FROM {table} "  # noqa: S608
-            f"WHERE {' AND '.join(conditions) or '1'} ORDER BY {by} {direction}, id {direction} LIMIT ?"
-        )
 
         def query(connection: sqlite3.Connection) -> list[Any]:
+            chosen, values = _chosen(connection, collection, where or {}, limit)
+            sql = (
+                f"SELECT id, json_array({wanted}) FROM {table} WHERE id IN "  # noqa: S608
+                f"(SELECT id {chosen} {sorting} LIMIT ?) {sorting}"
+            )
             return connection.execute(sql, (*values, limit)).fetchall()
 
         found = []
@@ -177,11 +179,11 @@ class SqliteDocuments:
         return found
 
     async def count(self, collection: Collection[D], where: Where | None = None, *, cap: int = 10_000) -> int:
-        table = self._table(collection)
-        conditions, values = _conditions(collection, where or {})
-        sql = f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {' AND '.join(conditions) or '1'} LIMIT ?)"  # noqa: S608
+        self._table(collection)
 
         def query(connection: sqlite3.Connection) -> int:
+            chosen, values = _chosen(connection, collection, where or {}, cap)
+            sql = f"SELECT count(*) FROM (SELECT 1 {chosen} LIMIT ?)"  # noqa: S608
             return int(connection.execute(sql, (*values, cap)).fetchone()[0])
 
         return await self._store.read(query)
@@ -226,6 +228,9 @@ def _define(store: Store, collection: Collection[Any], table: str) -> None:
                 f"FROM {table}, json_each({table}.body, '$.{collection.members}') AS member"
             )
         statements.append(f"CREATE INDEX IF NOT EXISTS {table}_members_id ON {table}_members (id)")
+        # all that is filtered and sorted by, without the body: for documents found by their members
+        columns = ", ".join(["id", *(_column(collection, name) for name in collection.fields)])
+        statements.append(f"CREATE INDEX IF NOT EXISTS {table}__listed ON {table} ({columns})")
     store.define(";\n".join(statements))
 
 
@@ -276,37 +281,57 @@ def _save_members(
     )
 
 
-def _conditions(collection: Collection[Any], where: Where) -> tuple[list[str], list[Any]]:
+def _chosen(
+    connection: sqlite3.Connection,
+    collection: Collection[Any],
+    where: Where,
+    most: int,
+    beyond: tuple[str, list[Any]] | None = None,
+) -> tuple[str, list[Any]]:
+    """FROM and WHERE of `most` documents that meet the conditions, and behind a cursor; with its values."""
+    source = table = _table_name(collection)
     conditions: list[str] = []
     values: list[Any] = []
     for name, wanted in where.items():
         if isinstance(wanted, Has | HasPrefix):
             member_field(collection, name)
-            matching = "value = ?" if isinstance(wanted, Has) else "value >= ? AND value < ?"
-            conditions.append(f"id IN (SELECT id FROM {_table_name(collection)}_members WHERE {matching})")  # noqa: S608
-            values.append(wanted.value)
-            if isinstance(wanted, HasPrefix):
-                values.append(wanted.value + LAST)
-            continue
-        column = _column(collection, name)
-        if wanted is None:
-            conditions.append(f"{column} IS NULL")
-        elif isinstance(wanted, In):
-            conditions.append(f"{column} IN ({', '.join('?' * len(wanted.values))})")
-            values.extend(plain(value) for value in wanted.values)
-        elif isinstance(wanted, Range):
-            for sign, bound in ((">=", wanted.low), ("<", wanted.high)):
-                if bound is not None:
-                    conditions.append(f"{column} {sign} ?")
-                    values.append(plain(bound))
+            texts, bounds, leads = sqlite_members.conditions(connection, table, wanted, most)
+            conditions.extend(texts)
+            values.extend(bounds)
+            source = f"{table} INDEXED BY {table}__listed" if leads else table
         else:
-            conditions.append(f"{column} = ?")
-            values.append(plain(wanted))
-    return conditions, values
+            text, given = _condition(_column(collection, name), wanted)
+            conditions.append(text)
+            values.extend(given)
+    if beyond is not None:
+        conditions.append(beyond[0])
+        values.extend(beyond[1])
+    return f"FROM {source} WHERE {' AND '.join(conditions) or '1'}", values
 
 
-def _after(cursor: str, by: str, descending: bool) -> tuple[str, list[Any]]:
-    """The rows behind a cursor. SQLite sorts NULL before everything. Raises Refused for a made-up cursor."""
+def _condition(column: str, wanted: Any) -> tuple[str, list[Any]]:
+    if wanted is None:
+        return f"{column} IS NULL", []
+    if isinstance(wanted, In):
+        marks = ", ".join("?" * len(wanted.values))
+        return f"{column} IN ({marks})", [plain(value) for value in wanted.values]
+    if isinstance(wanted, Range):
+        bounds = [
+            (sign, bound) for sign, bound in ((">=", wanted.low), ("<", wanted.high)) if bound is not None
+        ]
+        return (
+            " AND ".join(f"{column} {sign} ?" for sign, _ in bounds) or "1",
+            [plain(bound) for _, bound in bounds],
+        )
+    return f"{column} = ?", [plain(wanted)]
+
+
+def _after(cursor: str | None, by: str, descending: bool) -> tuple[str, list[Any]] | None:
+    """The rows behind a cursor; None without one. SQLite sorts NULL before everything.
+
+    Raises Refused for a made-up cursor."""
+    if cursor is None:
+        return None
     value, doc_id = read_cursor(cursor)
     sign = "<" if descending else ">"
     if by == "id":

@@ -64,16 +64,11 @@ class PatientIndex:
             form for word in text.replace("^", " ").replace(",", " ").split() for form in forms(word)[:1]
         ]
         found: dict[str, Patient] = {}
-        queries = [f"d:{normal_id(text)}"] if normal_id(text) else []
-        queries += [f"n:{max(words, key=len)}"] if words else []
-        for prefix in queries:
-            page = await self._documents.find(PATIENTS, {"tokens": HasPrefix(prefix)}, limit=20 * limit)
-            for patient in page.items:
-                names = [token for token in patient.tokens if token.startswith("n:")]
-                if prefix.startswith("d:") or all(
-                    any(name.startswith(f"n:{word}") for name in names) for word in words
-                ):
-                    found[patient.id] = patient
+        queries = [HasPrefix(f"d:{normal_id(text)}")] if normal_id(text) else []
+        queries += [HasPrefix(*(f"n:{word}" for word in words))] if words else []
+        for query in queries:
+            page = await self._documents.find(PATIENTS, {"tokens": query}, limit=5 * limit)
+            found.update((patient.id, patient) for patient in page.items)
         return (await self._whole(list(found.values()), ()))[:limit]
 
     async def survivor(self, patient: Patient) -> Patient | None:

@@ -12,14 +12,12 @@ from kit.service import Caller, Kit
 from schemas.shapes import Decision
 from services.portal.audit import Views
 from services.portal.decisions import decide_by_person, visible_case
-from services.portal.models import CASES, Case
+from services.portal.models import CASES
 from services.portal.rules.decide import Request as Asked
 from services.portal.rules.decide import StaleView
-from services.portal.rules.search import found, words
+from services.portal.rules.search import words
 from services.portal.rules.state import State
 from services.portal.views import Studies, StudyDetail, detail, line
-
-_PAGES_SEARCHED = 20
 
 
 class WhoAmI(BaseModel):
@@ -97,7 +95,6 @@ def routes(kit: Kit, page_limit: int) -> APIRouter:
 
 
 async def _list(kit: Kit, who: Principal, search: StudySearch, limit: int) -> Studies:
-    """A page may hold fewer than `limit` when a search of several words sifts much; its cursor goes on."""
     where: dict[str, Scalar | HasPrefix | In] = {}
     if not sees_all(who):
         where["id"] = In((await visible(kit.documents, who)).ids)
@@ -109,17 +106,10 @@ async def _list(kit: Kit, who: Principal, search: StudySearch, limit: int) -> St
     if search.q.strip() and not asked:
         raise Refused("bad-query", "Search for at least one letter or digit.")
     if asked:
-        where["tokens"] = HasPrefix(max(asked, key=len))
-    kept: list[Case] = []
-    cursor = search.cursor
-    for _ in range(_PAGES_SEARCHED):
-        page = await kit.documents.find(
-            CASES, where, order="arrived_at", descending=True, limit=limit - len(kept), cursor=cursor
-        )
-        kept += [case for case in page.items if case.study is not None and found(asked, case.tokens)]
-        cursor = page.cursor
-        if cursor is None or len(kept) >= limit:
-            break
+        where["tokens"] = HasPrefix(*asked)
+    page = await kit.documents.find(
+        CASES, where, order="arrived_at", descending=True, limit=limit, cursor=search.cursor
+    )
     staff = is_physician(who)
-    shown = [line(case, case.study, staff=staff) for case in kept if case.study is not None]
-    return Studies(studies=shown, cursor=cursor)
+    shown = [line(case, case.study, staff=staff) for case in page.items if case.study is not None]
+    return Studies(studies=shown, cursor=page.cursor)

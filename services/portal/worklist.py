@@ -11,14 +11,11 @@ from kit.documents.port import Has, HasPrefix, In, Range, Scalar
 from kit.identity import Principal
 from kit.service import Kit
 from services.portal.models import CASES, HELD, Case, Held
-from services.portal.rules.search import found, words
+from services.portal.rules.search import words
 from services.portal.rules.worklist import AGES, TABS, WAITING, age_bounds, tab_conditions
 
 PAGE = 50
 COUNTED = 1000
-_PAGES_SEARCHED = 20
-_SHORT = 3
-"""Words shorter than this begin too much: the newest studies are looked through instead."""
 _RECIPIENTS = 5000
 
 Condition = Scalar | HasPrefix | In | Range
@@ -83,21 +80,14 @@ class Rows:
 
 
 async def rows(kit: Kit, who: Principal, asked: Filter, overdue: timedelta, cursor: str | None) -> Rows:
-    """A page, newest first. Where words sift, it may be short, or up to a page longer; its cursor goes on."""
+    """A page, newest first; its cursor goes on."""
     where = await _where(kit, who, asked, overdue)
-    texts = words(asked.q)
-    if texts and max(map(len, texts)) >= _SHORT:
-        where["tokens"] = HasPrefix(max(texts, key=len))
-    kept: list[Case] = []
-    for _ in range(_PAGES_SEARCHED):
-        page = await kit.documents.find(
-            CASES, where, order="arrived_at", descending=True, limit=PAGE, cursor=cursor
-        )
-        kept += [case for case in page.items if case.study is not None and found(texts, case.tokens)]
-        cursor = page.cursor
-        if cursor is None or len(kept) >= PAGE:
-            break
-    return await beside(kit, kept, cursor)
+    if texts := words(asked.q):
+        where["tokens"] = HasPrefix(*texts)
+    page = await kit.documents.find(
+        CASES, where, order="arrived_at", descending=True, limit=PAGE, cursor=cursor
+    )
+    return await beside(kit, [case for case in page.items if case.study is not None], page.cursor)
 
 
 async def beside(kit: Kit, cases: list[Case], cursor: str | None = None) -> Rows:

@@ -177,6 +177,9 @@ async def test_find_by_equality_range_in_null_and_membership(documents) -> None:
     assert await ids({"made_at": Range(high=start + timedelta(seconds=1))}) == ["0", "1"]
     assert await ids({"tokens": Has("name:smith3")}) == ["3"]
     assert await ids({"tokens": HasPrefix("name:"), "colour": "blue"}) == ["1", "4"]
+    assert await ids({"tokens": HasPrefix("name:smith", "al")}) == ["0", "1", "2", "3", "4", "5"]
+    assert await ids({"tokens": HasPrefix("name:smith3", "al")}) == ["3"]
+    assert await ids({"tokens": HasPrefix("name:smith3", "name:smith4")}) == []
     assert await documents.count(THINGS, {"tokens": Has("all")}) == 6
     assert await documents.count(THINGS, cap=4) == 4
 

@@ -2,7 +2,6 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
 
 from schemas.shapes import Study
 
@@ -22,8 +21,3 @@ def tokens(study: Study) -> list[str]:
     texts = [study.accession_number, *(p.patient_id for p in patients), *(p.name for p in patients)]
     found = {word for text in texts for word in words(text)}
     return [*sorted(found)[:_MOST], study.study_instance_uid]
-
-
-def found(asked: Sequence[str], tokens: Sequence[str]) -> bool:
-    """Every word asked for begins one of the tokens."""
-    return all(any(token.startswith(word) for token in tokens) for word in asked)

@@ -8,7 +8,7 @@ import pytest
 
 from schemas.shapes import DecidedBy, Decision
 from services.portal.models import Case, Outcome, Settled, Verdict
-from services.portal.rules.search import found, words
+from services.portal.rules.search import words
 from services.portal.rules.state import (
     CHANGED,
     NEW_IMAGES,
@@ -159,8 +159,6 @@ def test_search_words_ignore_case_accents_and_signs():
     assert words("12.03.1970") == ["12", "03", "1970"]
     assert words("ACC-9") == ["acc", "9"]
     tokens = case().tokens
-    assert found(words("mul JÖRG"), tokens)
-    assert found(words("f-77"), tokens)
-    assert found(words("1.2.3.4.5"), tokens)
-    assert not found(words("mul hans"), tokens)
+    for asked, finds in (("mul JÖRG", True), ("f-77", True), ("1.2.3.4.5", True), ("mul hans", False)):
+        assert all(any(token.startswith(word) for token in tokens) for word in words(asked)) is finds
     assert FOREIGN.name not in tokens
