@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import orjson
 
-from anteroom import operations
+from anteroom import contracts, operations
 from anteroom.cluster import Cluster, Doors, collections, open_cluster, until_reached
 from anteroom.composition import BUILDERS
 from anteroom.embedded import write_private
@@ -42,7 +42,12 @@ async def serve(settings: Settings, names: Sequence[str], *, stop: asyncio.Event
     cluster = open_cluster(settings, settings.process.data / "spool")
     doors = Doors(cluster)
     services = [BUILDERS[name](cluster.kit, settings) for name in names]
-    all_services = [*services, operations.build(cluster.kit), doors.service()]
+    all_services = [
+        *services,
+        operations.build(cluster.kit),
+        contracts.build(settings.kafka),
+        doors.service(),
+    ]
     app = build_app(cluster.kit, all_services, lambda: _refresh(cluster.kit, names))
     listener = listen(settings.http.host, settings.http.port)
     server = Server(uvicorn_config(app, settings))

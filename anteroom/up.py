@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import orjson
 
-from anteroom import operations
+from anteroom import contracts, operations
 from anteroom.composition import build_all
 from anteroom.embedded import Embedded, open_embedded, write_private
 from anteroom.first_start import invite_first, open_accounts
@@ -37,7 +37,7 @@ async def serve(settings: Settings, *, ready: Ready | None = None, stop: asyncio
     kit = embedded.kit
     try:
         await open_accounts(kit, settings)
-        services = [*build_all(kit, settings), operations.build(kit)]
+        services = [*build_all(kit, settings), operations.build(kit), contracts.build()]
         await _serve(embedded, services, settings, ready, stop)
     finally:
         await embedded.close()

@@ -6,11 +6,24 @@ from schemas import forward, match, notify, portal, upload, validate, view
 from schemas.envelope import Event
 
 
-@dataclass(frozen=True)
-class Topic:
-    event: type[Event]
+@dataclass(frozen=True, kw_only=True)
+class Log:
+    """How a topic's log is kept. Compacted: the newest record of every key, for ever."""
+
     partitions: int = 64
     retention_days: int = 14
+    compacted: bool = False
+
+    def configuration(self) -> dict[str, str]:
+        """In Kafka's words."""
+        if self.compacted:
+            return {"cleanup.policy": "compact"}
+        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_days * 86_400_000)}
+
+
+@dataclass(frozen=True)
+class Topic(Log):
+    event: type[Event]
 
 
 TOPICS: dict[str, Topic] = {
@@ -44,3 +57,8 @@ TOPICS: dict[str, Topic] = {
         notify.NoticeFailed,
     )
 }
+
+LETTERS = "dead-letters"
+"""The bus's own, beside the events: what could not be handled, a record a letter, its newest state last."""
+
+LOGS: dict[str, Log] = {**TOPICS, LETTERS: Log(partitions=1, compacted=True)}

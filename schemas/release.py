@@ -13,7 +13,8 @@ import orjson
 
 from schemas.catalogue import TOPICS
 from schemas.compatibility import missing
-from schemas.generate import OPTIONS, json_schema
+from schemas.generate import OPTIONS
+from schemas.messages import json_schema
 
 _HERE = Path(__file__).parent
 BASELINE = _HERE / "baseline"

@@ -13,7 +13,7 @@ from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLS
 
 from kit.bus.letters import TOPIC as LETTERS
 from kit.errors import Unavailable
-from schemas.catalogue import TOPICS
+from schemas.catalogue import LOGS
 
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 LARGEST = 8 << 20
@@ -118,22 +118,14 @@ async def _missing(admin: AIOKafkaAdminClient, wanted: Iterable[str]) -> list[st
 
 def new_topic(settings: KafkaSettings, name: str) -> NewTopic:
     """How the topic is made: `name` is one of the catalogue's, or that of the dead letters."""
-    config = {
-        "max.message.bytes": str(LARGEST_RECORD),
-        "min.insync.replicas": str(max(1, settings.replicas - 1)),
-    }
-    if name == LETTERS:
-        return NewTopic(
-            settings.prefix + name,
-            1,
-            settings.replicas,
-            topic_configs={**config, "cleanup.policy": "compact"},
-        )
-    topic = TOPICS[name]
-    config |= {"cleanup.policy": "delete", "retention.ms": str(topic.retention_days * 86_400_000)}
+    log = LOGS[name]
     return NewTopic(
         settings.prefix + name,
-        min(topic.partitions, settings.partitions),
+        min(log.partitions, settings.partitions),
         settings.replicas,
-        topic_configs=config,
+        topic_configs={
+            "max.message.bytes": str(LARGEST_RECORD),
+            "min.insync.replicas": str(max(1, settings.replicas - 1)),
+            **log.configuration(),
+        },
     )

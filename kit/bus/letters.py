@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict
 
 from kit.bus.kafka_log import KafkaLog, Offsets
 from kit.bus.port import DeadLetter
+from schemas.catalogue import LETTERS
 
-TOPIC = "dead-letters"
+TOPIC = LETTERS
 
 
 class Letter(BaseModel):

@@ -11,7 +11,8 @@ import pytest
 import schemas
 from schemas.catalogue import TOPICS
 from schemas.envelope import Event
-from schemas.generate import differing, json_schema
+from schemas.generate import differing
+from schemas.messages import json_schema
 from schemas.wire import decode, encode
 
 FOLDER = Path(schemas.__file__).parent

@@ -14,17 +14,21 @@ from anteroom.cluster import WrongSiteKey
 from anteroom.run import serve
 from anteroom.settings import Settings, load
 from kit.bus.kafka_settings import KafkaSettings, remove_topics
+from schemas.catalogue import TOPICS
 from tests.neighbours.engines import ACCESS_KEY, SECRET_KEY, engine
+
+ADMIN = {"authorization": f"Bearer {secrets.token_hex(32)}"}
 
 
 def settings_on(data: Path, kafka: str, mongo: str, s3: str, name: str) -> Settings:
     return load(
         None,
         {
-            "process": {"data": data, "workers": 1},
+            "process": {"data": data, "workers": 1, "admin_token": ADMIN["authorization"].split()[1]},
             "http": {"port": 0},
             "upload": {"dicom_port": -1},
             "match": {"hl7_port": 0},
+            "telemetry": {"metrics_port": 0},
             "kafka": {"servers": kafka, "prefix": f"{name}-", "partitions": 2},
             "mongo": {"url": f"mongodb://{mongo}", "database": name, "timeout_s": 2},
             "s3": {
@@ -74,17 +78,29 @@ async def test_without_engines_it_lives_and_says_what_is_missing(tmp_path: Path)
         assert "document store" in found["documents-door"]
         assert "object store" in found["objects-door"]
         assert found["start-door"]
-        assert (await client.get("/metrics")).status_code == 200
+        metrics = orjson.loads((tmp_path / "server.json").read_bytes())["metrics"]
+        assert "anteroom_disk_free_bytes" in (await client.get(metrics)).text
+        described = (await client.get("/api/asyncapi.json")).json()
+        assert described["channels"].keys() == TOPICS.keys()
+        assert "servers" not in described
 
 
 async def test_on_engines_it_becomes_ready_and_ends_when_told(tmp_path: Path) -> None:
     name = f"run-{secrets.token_hex(6)}"
     engines = engine("kafka"), engine("mongo"), engine("s3")
     settings = settings_on(tmp_path, *engines, name)
-    async with running(settings, "notify", "match") as client:
+    async with running(settings, "notify", "match", "portal") as client:
         await ready(client)
         lagging = 'anteroom_bus_lag_events{group="notify",topic="study-forwarded"} 0.0'
-        assert lagging in (await client.get("/metrics")).text
+        assert (await client.get("/metrics")).status_code == 401
+        assert lagging in (await client.get("/metrics", headers=ADMIN)).text
+        described = (await client.get("/api/asyncapi.json", headers=ADMIN)).json()
+        assert described["servers"] == {"kafka-1": {"host": engines[0], "protocol": "kafka"}}
+        channel = described["channels"]["study-arrived"]
+        assert (channel["address"], channel["bindings"]["kafka"]["partitions"]) == (
+            f"{name}-study-arrived",
+            2,
+        )
     (tmp_path / "site.key").write_text(secrets.token_hex(32))
     (tmp_path / "server.json").unlink()
     with pytest.raises(WrongSiteKey):

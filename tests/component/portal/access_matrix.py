@@ -35,6 +35,7 @@ _allow(
     GET /readyz
     GET /metrics
     GET /api/openapi.json
+    GET /api/asyncapi.json
     GET /static/{version}/{path:path} ?
     GET /favicon.ico
     POST /language

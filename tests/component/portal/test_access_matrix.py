@@ -14,7 +14,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
-from anteroom import operations
+from anteroom import contracts, operations
 from anteroom.composition import build_all
 from anteroom.embedded import open_embedded
 from anteroom.settings import Settings
@@ -158,7 +158,7 @@ async def ask(
 async def asked(tmp_path: Path) -> AsyncIterator[Asked]:
     embedded = open_embedded(tmp_path / "data", Site(url="http://here"))
     kit = embedded.kit
-    app = build_app(kit, [*build_all(kit, Settings()), operations.build(kit)])
+    app = build_app(kit, [*build_all(kit, Settings()), operations.build(kit), contracts.build()])
     await kit.bus.start()
     for role, (name, roles) in ACCOUNTS_BY_ROLE.items():
         account = Account(id=name, name=name, roles=roles, email=f"{name}@hospital.example")
