@@ -24,6 +24,8 @@ _COMMANDS = {
     "restore": ("moving", "Bring a backup back."),
     "migrate": ("moving", "Move an installation of one machine into a cluster."),
     "account": ("accounts", "Accounts and their tokens."),
+    "group": ("groups", "Groups of accounts."),
+    "retention": ("retention", "How long images are kept."),
     "request": ("asking", "Ask somebody without an account for images."),
     "destination": ("destinations", "Where approved studies go."),
 }

@@ -9,7 +9,7 @@ from anteroom.cli.connection import connected
 from anteroom.cli.terminal import json_out, local, table
 from anteroom.client.api import Api
 
-_ROLES = ["send", "view", "view-all", "approve", "admin"]
+ROLES = ["send", "view", "view-all", "approve", "admin"]
 
 
 @click.group()
@@ -20,7 +20,11 @@ def account() -> None:
 def _fields(command: Any) -> Any:
     for option in reversed(
         [
-            click.option("--role", "roles", multiple=True, type=click.Choice(_ROLES), help="May repeat."),
+            click.option("--role", "roles", multiple=True, type=click.Choice(ROLES), help="May repeat."),
+            click.option("--group", "groups", multiple=True, help="Name of a group; may repeat."),
+            click.option(
+                "--department", "departments", multiple=True, help="Whose post it sees; may repeat."
+            ),
             click.option("--origin", help="The sending organisation its studies belong to."),
             click.option("--email"),
             click.option("--phone", help="With country, such as +4315550100."),
@@ -35,9 +39,21 @@ def _fields(command: Any) -> Any:
     return command
 
 
-def _given(options: dict[str, Any]) -> dict[str, Any]:
-    given = {key: list(v) if isinstance(v, tuple) else v for key, v in options.items()}
-    return {key: value for key, value in given.items() if value not in (None, [])}
+def given(options: dict[str, Any]) -> dict[str, Any]:
+    """What was given on the command line, in the terms of the API."""
+    found = {key: list(v) if isinstance(v, tuple) else v for key, v in options.items()}
+    return {key: value for key, value in found.items() if value not in (None, [])}
+
+
+def _with_ids(api: Api, fields: dict[str, Any]) -> dict[str, Any]:
+    """Groups by their ids instead of their names. Raises UsageError for one that is not there."""
+    if "groups" not in fields:
+        return fields
+    ids = {row["name"].casefold(): row["id"] for row in api.get("/api/groups")}
+    unknown = [name for name in fields["groups"] if name.casefold() not in ids]
+    if unknown:
+        raise click.UsageError(f"There is no group {unknown[0]!r}. See: anteroom group ls")
+    return {**fields, "groups": [ids[name.casefold()] for name in fields["groups"]]}
 
 
 @account.command("add")
@@ -46,7 +62,7 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
 @connected
 def add(api: Api, name: str, **options: Any) -> None:
     """Make an account of this NAME. Its token: anteroom account token NAME."""
-    made = api.post("/api/accounts", {"name": name, **_given(options)})
+    made = api.post("/api/accounts", {"name": name, **_with_ids(api, given(options))})
     click.echo(f"Made {made['name']}. Give it a token: anteroom account token {made['name']!r}")
 
 
@@ -57,7 +73,7 @@ def add(api: Api, name: str, **options: Any) -> None:
 @connected
 def change(api: Api, name: str, **options: Any) -> None:
     """Change the account NAME; what is not given stays."""
-    changes = _given(options)
+    changes = _with_ids(api, given(options))
     if not changes:
         raise click.UsageError("Say what to change.")
     api.patch(f"/api/accounts/{quote(name, safe='')}", changes)

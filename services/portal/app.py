@@ -90,6 +90,7 @@ def build(kit: Kit, settings: PortalSettings) -> Service:
             api.routes(kit, settings.page_limit),
             admin.routes(kit),
             directory.routes(kit),
+            groups_api.routes(kit),
             requesting_api.routes(kit),
             retention_api.routes(retention),
             *pages,

@@ -33,7 +33,6 @@ _allow(
     """
     GET /healthz
     GET /readyz
-    GET /metrics
     GET /api/openapi.json
     GET /api/asyncapi.json
     GET /static/{version}/{path:path} ?
@@ -75,6 +74,7 @@ _allow(
 _allow(
     ADMIN,
     """
+    GET /metrics
     GET /admin
     GET /admin/accounts
     GET /admin/accounts/invite
@@ -116,6 +116,10 @@ _allow(
     POST /admin/storage/figure
     POST /admin/storage/keep ?
     POST /admin/storage/release ?
+    GET /api/groups
+    POST /api/groups
+    PATCH /api/groups/{group} ?
+    DELETE /api/groups/{group} ?
     GET /api/retention
     PUT /api/retention
     POST /api/retention/figure

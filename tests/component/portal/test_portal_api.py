@@ -337,3 +337,31 @@ async def test_strange_requests_are_answered_with_sentences(client: Client):
         assert answer.status_code in {200, 400, 404, 422}, (method, path, answer.text)
         if answer.status_code != 200:
             assert answer.json()["error"].endswith("."), answer.text
+
+
+async def test_groups_are_kept_over_http(client: Client, kit_env: Kit):
+    made = await client.post(
+        "/api/groups", json={"name": "Clerks", "roles": ["approve"], "departments": ["File room"]}
+    )
+    assert made.status_code == 201, made.text
+    group = made.json()
+    assert (group["policy"], group["members"]) == ("review", [])
+    taken = await client.post("/api/groups", json={"name": "clerks"})
+    assert (taken.status_code, taken.json()["code"]) == (400, "name-taken")
+    assert (await client.post("/api/groups", json={"name": "  "})).json()["code"] == "bad-group"
+    unknown = await client.post("/api/groups", json={"name": "x", "destinations": ["nowhere"]})
+    assert unknown.status_code == 400
+    await client.post("/api/accounts", json={"name": "Ada", "groups": [group["id"]]})
+    [listed] = (await client.get("/api/groups")).json()
+    accounts = {row["id"]: row["name"] for row in (await client.get("/api/accounts")).json()}
+    assert [accounts[member] for member in listed["members"]] == ["Ada"]
+    changed = await client.patch("/api/groups/Clerks", json={"policy": "forward-certain"})
+    assert changed.json()["roles"] == ["approve"], "what is left out stays"
+    assert changed.json()["policy"] == "forward-certain"
+    in_use = await client.delete(f"/api/groups/{group['id']}")
+    assert (in_use.status_code, in_use.json()["code"]) == (400, "in-use")
+    await client.patch("/api/accounts/Ada", json={"groups": []})
+    assert (await client.delete("/api/groups/Clerks")).status_code == 204
+    assert (await client.patch("/api/groups/Clerks", json={})).status_code == 404
+    trail = (await client.get("/api/audit", params={"about": group["id"]})).json()["entries"]
+    assert [entry["action"] for entry in trail] == ["removed", "changed", "made"]
