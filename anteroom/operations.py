@@ -1,18 +1,27 @@
 """What operators ask of a running installation: the log, dead letters and their replay, the lag."""
 
-from collections.abc import Iterable
-from functools import cache
+import asyncio
+import logging
+import shutil
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from functools import cache, partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
 from anteroom.collections import collections
 from kit.documents.port import Collection, Range
+from kit.errors import TransientError
 from kit.identity import Principal, Role
-from kit.metrics import BUS_LAG, DEAD_LETTERS, TASKS_DUE
+from kit.metrics import BUS_LAG, DEAD_LETTERS, DISK_FREE, DISK_SIZE, OLDEST_TASK, TASKS_DUE, UNKNOWN
 from kit.service import Caller, Kit, Service
 from kit.tasks import TaskDoc
 
+_log = logging.getLogger(__name__)
+
+_REFRESH_S = 5.0
+"""Scrapers wait ten."""
 _COUNTED = 10_000
 """Due tasks of a kind are counted no further."""
 
@@ -62,16 +71,54 @@ def build(kit: Kit) -> Service:
     return Service(name="operations", routers=[router])
 
 
-async def refresh_metrics(kit: Kit, services: Iterable[str]) -> None:
-    """Bring the gauges that are read, not counted, up to date: called when metrics are scraped.
-    `services` are those of this process."""
-    for service in services:
-        due = {"due_at": Range(None, kit.clock())}
-        found = [await kit.documents.count(tasks, due, cap=_COUNTED) for tasks in _tasks(service)]
-        TASKS_DUE.labels(service=service).set(sum(found))
+async def refresh_metrics(kit: Kit, services: Sequence[Service]) -> None:
+    """Bring the gauges that are read, not counted, up to date: called when metrics are scraped. `services`
+    are those of this process. What can't be read within seconds keeps its last value, and is counted."""
+    parts = {name: gauge for service in services for name, gauge in service.gauges.items()}
+    parts |= {
+        f"tasks of {one.name}": partial(_count_tasks, kit, one.name) for one in services if _tasks(one.name)
+    }
+    parts |= {
+        "lag": partial(_read_lag, kit),
+        "dead letters": partial(_count_dead_letters, kit),
+        "disk": partial(_measure_disk, kit),
+    }
+    await asyncio.gather(*(_refresh(name, part) for name, part in parts.items()))
+
+
+async def _refresh(name: str, part: Callable[[], Awaitable[None]]) -> None:
+    try:
+        async with asyncio.timeout(_REFRESH_S):
+            await part()
+    except (TransientError, TimeoutError, OSError) as error:
+        UNKNOWN.labels(part=name).inc()
+        _log.info("the gauges of %s are old: %s", name, type(error).__name__)
+
+
+async def _count_tasks(kit: Kit, service: str) -> None:
+    now = kit.clock()
+    due, found, oldest = {"due_at": Range(None, now)}, 0, now
+    for tasks in _tasks(service):
+        found += await kit.documents.count(tasks, due, cap=_COUNTED)
+        for first in await kit.documents.project(tasks, ["due_at"], due, order="due_at", limit=1):
+            oldest = min(oldest, datetime.fromisoformat(first["due_at"]))
+    TASKS_DUE.labels(service=service).set(found)
+    OLDEST_TASK.labels(service=service).set((now - oldest).total_seconds())
+
+
+async def _read_lag(kit: Kit) -> None:
     for (group, topic), events in (await kit.bus.lag()).items():
         BUS_LAG.labels(group=group, topic=topic).set(events)
+
+
+async def _count_dead_letters(kit: Kit) -> None:
     DEAD_LETTERS.set(len(await kit.bus.dead_letters(limit=1000)))
+
+
+async def _measure_disk(kit: Kit) -> None:
+    usage = await asyncio.to_thread(shutil.disk_usage, kit.scratch)
+    DISK_FREE.set(usage.free)
+    DISK_SIZE.set(usage.total)
 
 
 @cache

@@ -27,14 +27,14 @@ def supervise(settings: Settings, service: str, count: int, config: Path | None)
     key = settings.process.key_file or settings.process.data / "site.key"
     site_key(key)
     commands = [_command(settings, service, index, config) for index in range(count)]
-    environment = {"ANTEROOM_PROCESS_KEY_FILE": str(key.resolve())}
-    running = [_begin(command, environment) for command in commands]
+    environments = [_environment(settings, index, key) for index in range(count)]
+    running = [_begin(*one) for one in zip(commands, environments, strict=True)]
     while not ending:
         time.sleep(0.2)
         for index, process in enumerate(running):
             if process.poll() is not None and not ending:
                 time.sleep(_AGAIN_S)
-                running[index] = _begin(commands[index], environment)
+                running[index] = _begin(commands[index], environments[index])
     for process in running:
         process.terminate()
     return max(_wait(process) for process in running)
@@ -48,6 +48,15 @@ def _command(settings: Settings, service: str, index: int, config: Path | None) 
         return [*command, "--data", str(settings.process.data), "--http-port", str(settings.http.port)]
     data = settings.process.data / f"worker-{index}"
     return [*command, "--data", str(data), "--http-port", "0", "--dicom-port", "-1", "--hl7-port", "0"]
+
+
+def _environment(settings: Settings, index: int, key: Path) -> dict[str, str]:
+    """All share a key. Each has a port of metrics, one after the other, where the first has one."""
+    metrics = settings.telemetry.metrics_port
+    return {
+        "ANTEROOM_PROCESS_KEY_FILE": str(key.resolve()),
+        "ANTEROOM_TELEMETRY_METRICS_PORT": str(metrics + index if metrics > 0 else metrics),
+    }
 
 
 def _begin(command: list[str], environment: dict[str, str]) -> "subprocess.Popen[bytes]":

@@ -9,19 +9,28 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
-import orjson
+from fastapi import FastAPI
 
 from anteroom import contracts, operations
 from anteroom.cluster import Cluster, Doors, collections, open_cluster, until_reached
 from anteroom.composition import BUILDERS
-from anteroom.embedded import write_private
 from anteroom.first_start import invite_first, open_accounts
-from anteroom.serving import Server, first_of, listen, loop_factory, stop_on_signals, url_of, uvicorn_config
+from anteroom.serving import (
+    Server,
+    first_of,
+    listen,
+    loop_factory,
+    stop_on_signals,
+    tell_where,
+    url_of,
+    uvicorn_config,
+)
 from anteroom.settings import Settings
-from kit.errors import TransientError
+from anteroom.sight import in_sight
 from kit.logging import configure
-from kit.service import Kit, Service, stop_all
+from kit.service import Service, stop_all
 from kit.web import build_app
 
 ALL = "all"
@@ -48,12 +57,27 @@ async def serve(settings: Settings, names: Sequence[str], *, stop: asyncio.Event
         contracts.build(settings.kafka),
         doors.service(),
     ]
-    app = build_app(cluster.kit, all_services, lambda: _refresh(cluster.kit, names))
+    refresh = partial(operations.refresh_metrics, cluster.kit, services)
+    app = build_app(cluster.kit, all_services, refresh)
+    async with in_sight(settings, cluster.kit.owner, refresh) as metrics:
+        await _serve(cluster, doors, names, services, app, metrics, stop)
+
+
+async def _serve(
+    cluster: Cluster,
+    doors: Doors,
+    names: Sequence[str],
+    services: Sequence[Service],
+    app: FastAPI,
+    metrics: str,
+    stop: asyncio.Event,
+) -> None:
+    settings = cluster.settings
     listener = listen(settings.http.host, settings.http.port)
     server = Server(uvicorn_config(app, settings))
     serving = asyncio.create_task(server.serve([listener]))
     url = url_of(settings, listener)
-    write_private(settings.process.data / "server.json", orjson.dumps({"url": url}).decode())
+    tell_where(settings, url, metrics)
     sys.stdout.write(f"{', '.join(names)} at {url}\n")
     sys.stdout.flush()
     starting = asyncio.create_task(_start(cluster, doors, names, services, url, stop))
@@ -108,9 +132,3 @@ async def _end(cluster: Cluster, services: Sequence[Service], starting: "asyncio
     await cluster.close()
     if failed is not None:
         raise failed
-
-
-async def _refresh(kit: Kit, services: Sequence[str]) -> None:
-    """Metrics are scraped also while an engine is away."""
-    with suppress(TransientError):
-        await operations.refresh_metrics(kit, services)

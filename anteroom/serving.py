@@ -6,10 +6,13 @@ import signal
 import socket
 from collections.abc import Callable
 
+import orjson
 import uvicorn
 
+from anteroom.embedded import write_private
 from anteroom.settings import Settings
 from kit.http_protocol import BoundedHttpProtocol
+from kit.logging import tell_of_loop_trouble
 
 
 class Server(uvicorn.Server):
@@ -62,6 +65,12 @@ def url_of(settings: Settings, listener: socket.socket) -> str:
     return f"{scheme}://{name}:{listener.getsockname()[1]}"
 
 
+def tell_where(settings: Settings, url: str, metrics: str) -> None:
+    """For command line clients on this machine: where this process answers, and its /metrics, or empty."""
+    where = orjson.dumps({"url": url, "metrics": metrics}).decode()
+    write_private(settings.process.data / "server.json", where)
+
+
 def stop_on_signals(stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -72,4 +81,9 @@ def stop_on_signals(stop: asyncio.Event) -> None:
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     import uvloop
 
-    return uvloop.new_event_loop
+    def new_loop() -> asyncio.AbstractEventLoop:
+        loop = uvloop.new_event_loop()
+        loop.set_exception_handler(tell_of_loop_trouble)
+        return loop
+
+    return new_loop

@@ -101,6 +101,21 @@ class S3Section(BaseModel):
     timeout_s: float = Field(default=30.0, gt=0)
 
 
+class TelemetrySettings(BaseModel):
+    """What is told to others of what goes on here. Never PHI."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    endpoint: str = ""
+    """Where traces go by OTLP over HTTP, as http://collector:4318/v1/traces; empty: nowhere."""
+    headers: dict[str, str] = Field(default_factory=dict, repr=False)
+    """What the collector wants to see, as authorization."""
+    ratio: float = Field(default=1.0, ge=0, le=1)
+    """The share of traces that is sent; of each all or nothing."""
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = Field(default=-1, ge=-1, le=65535)
+    """Where /metrics is answered without a token; 0: any free port; -1: nowhere."""
+
+
 class Settings(BaseModel):
     """Everything, section by section."""
 
@@ -118,6 +133,7 @@ class Settings(BaseModel):
     kafka: KafkaSection = KafkaSection()
     mongo: MongoSection = MongoSection()
     s3: S3Section = S3Section()
+    telemetry: TelemetrySettings = TelemetrySettings()
     accounts: list[Account] = Field(default_factory=list)
     destinations: list[Destination] = Field(default_factory=list)
 

@@ -3,15 +3,26 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
-import orjson
+from fastapi import FastAPI
 
 from anteroom import contracts, operations
 from anteroom.composition import build_all
-from anteroom.embedded import Embedded, open_embedded, write_private
+from anteroom.embedded import Embedded, open_embedded
 from anteroom.first_start import invite_first, open_accounts
-from anteroom.serving import Server, first_of, listen, loop_factory, stop_on_signals, url_of, uvicorn_config
+from anteroom.serving import (
+    Server,
+    first_of,
+    listen,
+    loop_factory,
+    stop_on_signals,
+    tell_where,
+    url_of,
+    uvicorn_config,
+)
 from anteroom.settings import Settings
+from anteroom.sight import in_sight
 from kit.logging import configure
 from kit.service import Service, stop_all
 from kit.web import build_app
@@ -38,7 +49,10 @@ async def serve(settings: Settings, *, ready: Ready | None = None, stop: asyncio
     try:
         await open_accounts(kit, settings)
         services = [*build_all(kit, settings), operations.build(kit), contracts.build()]
-        await _serve(embedded, services, settings, ready, stop)
+        refresh = partial(operations.refresh_metrics, kit, services)
+        async with in_sight(settings, kit.owner, refresh) as metrics:
+            app = build_app(kit, services, refresh)
+            await _serve(embedded, services, settings, app, metrics, ready, stop)
     finally:
         await embedded.close()
 
@@ -47,13 +61,12 @@ async def _serve(
     embedded: Embedded,
     services: Sequence[Service],
     settings: Settings,
+    app: FastAPI,
+    metrics: str,
     ready: Ready | None,
     stop: asyncio.Event,
 ) -> None:
     kit = embedded.kit
-    app = build_app(
-        kit, services, lambda: operations.refresh_metrics(kit, [service.name for service in services])
-    )
     listener = listen(settings.http.host, settings.http.port)
     server = Server(uvicorn_config(app, settings))
     started: list[Service] = []
@@ -65,7 +78,7 @@ async def _serve(
         await kit.bus.start()
         serving = asyncio.create_task(server.serve([listener]))
         url = url_of(settings, listener)
-        write_private(settings.process.data / "server.json", orjson.dumps({"url": url}).decode())
+        tell_where(settings, url, metrics)
         await invite_first(kit, settings, url)
         if ready is not None:
             doors = {name: where() for service in services for name, where in service.doors.items()}

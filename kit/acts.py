@@ -73,11 +73,17 @@ class Act:
         _current.set(self._before)
 
     def end(self) -> None:
+        """Over: watchers are told, within the act."""
         self.took_s = time.perf_counter() - self._started
         if self.outcome != "void":
             self.seen()
-            for watcher in _watchers:
-                watcher.ended(self)
+            self._tell(lambda watcher: watcher.ended(self))
+
+    def _tell(self, told: "Callable[[Watcher], None]") -> None:
+        token = _current.set(self)
+        for watcher in _watchers:
+            told(watcher)
+        _current.reset(token)
 
     def seen(self) -> Self:
         if self.look is not None:
@@ -96,13 +102,13 @@ class Act:
             act = act.inside
 
     def emits(self, events: Sequence[Event]) -> None:
+        """These are durable now; each is told once."""
+        if self.own and events:
+            self.follow(events[0].correlation_id)
         for event in events:
-            if self.own:
-                self.follow(event.correlation_id)
             if event.id not in self._told:
                 self._told.add(event.id)
-                for watcher in _watchers:
-                    watcher.emitted(self, event)
+                self._tell(lambda watcher, event=event: watcher.emitted(self, event))  # type: ignore[misc]
 
     def __enter__(self) -> Self:
         self.enter()

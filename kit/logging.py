@@ -15,6 +15,7 @@ import orjson
 
 from kit import acts
 from kit.errors import AnteroomError
+from schemas.envelope import Event
 
 _OURS = ("anteroom", "kit", "schemas", "services")
 _QUIET = ("pydicom", "pynetdicom", "multipart", "python_multipart", "httpx", "httpcore", "mail.log", "hl7apy")
@@ -99,6 +100,19 @@ def silence_libraries() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     for module in ("pydicom", "pynetdicom", "pylibjpeg", "PIL"):
         warnings.filterwarnings("ignore", module=module)
+
+
+class ActLines:
+    """Watches acts (kit.acts): at debug level a line for each that ends."""
+
+    def ended(self, act: acts.Act) -> None:
+        if _log.isEnabledFor(logging.DEBUG):
+            details = "".join(f", {name} {value}" for name, value in act.details.items())
+            error = f", {act.error}" if act.error else ""
+            _log.debug("%s in %.0f ms%s%s", act.outcome, act.took_s * 1000, details, error)
+
+    def emitted(self, act: acts.Act, event: Event) -> None:
+        _log.debug("published %s %s", event.topic, event.id)
 
 
 def tell_of_loop_trouble(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -71,6 +71,8 @@ class Service:
     """Where each door listens (host:port), known once started."""
     checks: dict[str, Callable[[], Awaitable[str | None]]] = field(default_factory=dict)
     """Named readiness checks of neighbours and doors: None is well, else what is wrong and what to do."""
+    gauges: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
+    """What brings measurements that are read, not counted, up to date: called when they are asked for."""
     error_page: ErrorPage | None = None
     """Says the same as the error answer, for a person: (request, status, code, sentence). At most one
     service has it; None back: the plain answer will do."""

@@ -14,6 +14,7 @@ import os
 import shutil
 import zlib
 from collections.abc import AsyncIterable, Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,6 +58,14 @@ class Spool:
         """Raises NoSpace."""
         if not self.has_room(size):
             raise no_space()
+
+    def oldest(self) -> float | None:
+        """When the oldest file here was opened, in seconds since 1970; None when there is none."""
+        times = []
+        for side in self._folder.glob("*.json"):
+            with suppress(FileNotFoundError):
+                times.append(side.stat().st_mtime)
+        return min(times, default=None)
 
     async def open(self, owner: Mapping[str, Any], *, spool_id: str | None = None) -> "SpoolFile":
         """Start a new spool file. `owner` is kept as JSON beside it and given back by recover.

@@ -8,13 +8,16 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from kit.acts import Act, service_of
 from kit.errors import Refused, TransientError, VersionConflict
 from kit.guard import PROBES, Guard
-from kit.service import ErrorPage, Kit, Service
+from kit.identity import Principal, Role
+from kit.service import Caller, ErrorPage, Kit, Service
 
 _log = logging.getLogger(__name__)
 
@@ -183,7 +186,22 @@ def _add_health(
         return JSONResponse(found, status_code=503 if any(doors.values()) else 200)
 
     @app.get("/metrics", include_in_schema=False)
-    async def metrics() -> Response:
-        if refresh_metrics is not None:
-            await refresh_metrics()
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    async def metrics(caller: Principal = Caller) -> Response:
+        """For an administrator's token: how much comes in, and from what, is nobody else's business."""
+        caller.require(Role.ADMIN)
+        return await _metrics(refresh_metrics)
+
+
+def metrics_app(refresh: Callable[[], Awaitable[None]] | None = None) -> Starlette:
+    """/metrics alone and without a token, for a port that only scrapers reach."""
+
+    async def metrics(_: Request) -> Response:
+        return await _metrics(refresh)
+
+    return Starlette(routes=[Route("/metrics", metrics)])
+
+
+async def _metrics(refresh: Callable[[], Awaitable[None]] | None) -> Response:
+    if refresh is not None:
+        await refresh()
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

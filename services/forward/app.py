@@ -9,6 +9,7 @@ from schemas.portal import StudyDecided
 from schemas.upload import CommitmentReported
 from services.forward import handlers
 from services.forward.api import routes
+from services.forward.gauges import Asking
 from services.forward.kinds import KINDS
 from services.forward.lanes import Lanes
 from services.forward.means import Means
@@ -54,4 +55,5 @@ def build(kit: Kit, settings: ForwardSettings) -> Service:
         routers=[routes(means, lanes.poke)],
         start=[clear_scratch, lanes.start],
         stop=[lanes.stop],
+        gauges={"destinations": Asking(means).measure},
     )

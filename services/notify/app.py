@@ -7,6 +7,7 @@ from functools import partial
 from kit.clock import Clock
 from kit.errors import Unavailable
 from kit.mail import MailServer
+from kit.metrics import NEIGHBOUR_UP
 from kit.service import Kit, Service
 from kit.sms import Twilio
 from kit.tasks import TaskRunner
@@ -61,6 +62,11 @@ def build(kit: Kit, settings: NotifySettings) -> Service:
         sms_runner.poke()
 
     ports.heard, ports.told = news.poke, told
+    checks = _checks(settings, mail, kit.clock)
+
+    async def measure_mail() -> None:
+        NEIGHBOUR_UP.labels("mail", "").set(await checks["email"]() is None)
+
     routers = [notices_router(ports)]
     if sms is not None and ports.status_url:
         routers.append(twilio_router(ports, sms))
@@ -69,7 +75,8 @@ def build(kit: Kit, settings: NotifySettings) -> Service:
         routers=routers,
         start=[news.start, email_runner.start, sms_runner.start],
         stop=[news.stop, email_runner.stop, sms_runner.stop],
-        checks=_checks(settings, mail, kit.clock),
+        checks=checks,
+        gauges={"mail": measure_mail} if mail is not None else {},
     )
 
 

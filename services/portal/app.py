@@ -10,6 +10,7 @@ from schemas.upload import SubmissionClosed, SubmissionOpened
 from schemas.validate import StudyArrived, StudyRemoved, StudyUpdated, SubmissionValidated
 from schemas.view import StudyViewed
 from services.portal import admin, api, audience, audit, directory, handlers, requesting_api
+from services.portal.gauges import measure_waiting
 from services.portal.holding import holding
 from services.portal.live import Live
 from services.portal.pages import (
@@ -97,5 +98,6 @@ def build(kit: Kit, settings: PortalSettings) -> Service:
         ],
         start=[cleaner.start, held.runner.start],
         stop=[held.runner.stop, cleaner.stop],
+        gauges={"waiting studies": partial(measure_waiting, kit)},
         error_page=error_page,
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from kit.metrics import OLDEST_SPOOLED
 from kit.service import Kit, Service
 from kit.spool import Spool
 from kit.tasks import TaskRunner
@@ -67,6 +68,10 @@ def build(kit: Kit, settings: UploadSettings) -> Service:
             return None
         return "The disk is nearly full: nothing more is taken in. Make room on the data volume."
 
+    async def measure_spool() -> None:
+        oldest = await asyncio.to_thread(spool.oldest)
+        OLDEST_SPOOLED.set(0 if oldest is None else max(0.0, kit.clock().timestamp() - oldest))
+
     routes = body_route(Failures(settings.max_failures))
     service = Service(
         name="upload",
@@ -79,6 +84,7 @@ def build(kit: Kit, settings: UploadSettings) -> Service:
         start=[recover, upload_tasks.start, silence_tasks.start],
         stop=[sessions.stop, upload_tasks.stop, silence_tasks.stop],
         checks={"disk space": room},
+        gauges={"spool": measure_spool},
     )
     if door is not None:
         service.start.append(door.start)

@@ -8,7 +8,7 @@ from kit.service import Kit, Service
 from schemas.portal import StudyExpired
 from schemas.upload import BatchReceived, SubmissionClosed, SubmissionOpened
 from schemas.validate import BatchExpanded, BatchSettled, PackMerged, PackWritten
-from services.validate import api, documents, handlers
+from services.validate import api, documents, gauges, handlers
 from services.validate.known import KnownInstances
 from services.validate.settings import ValidateSettings
 from services.validate.tasks import BatchReader
@@ -36,6 +36,10 @@ def build(kit: Kit, settings: ValidateSettings) -> Service:
         start=[reader.start],
         stop=[reader.runner.stop],
         checks={"antivirus": partial(_antivirus, settings)} if settings.clamav_host else {},
+        gauges={
+            "waiting files": partial(gauges.measure_waiting, kit),
+            **({"antivirus": partial(gauges.measure_scanner, settings)} if settings.clamav_host else {}),
+        },
     )
 
 

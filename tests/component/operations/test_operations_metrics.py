@@ -5,7 +5,7 @@ from datetime import timedelta
 from prometheus_client import REGISTRY
 
 from anteroom.operations import refresh_metrics
-from kit.service import Kit
+from kit.service import Kit, Service
 from services.view.preparing import PREPARATIONS, Preparation
 from tests.unit.k8s.test_k8s_scaling import TASKS_DUE
 
@@ -18,5 +18,5 @@ async def test_due_tasks_are_counted_for_their_service_alone(kit_env: Kit) -> No
     now = kit_env.clock()
     for name, when in (("past", now - timedelta(1)), ("later", now + timedelta(1)), ("done", None)):
         await kit_env.documents.save(PREPARATIONS, Preparation(id=name, revision=1, due_at=when))
-    await refresh_metrics(kit_env, ["view", "forward", "notify", "validate"])
+    await refresh_metrics(kit_env, [Service(name) for name in ("view", "forward", "notify", "validate")])
     assert [due(service) for service in ("view", "forward", "notify", "validate")] == [1, 0, 0, 0]
