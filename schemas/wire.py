@@ -1,6 +1,9 @@
 """Events to bytes and back: one JSON object with `topic` and `version` beside the event's fields."""
 
+from functools import cache
+
 import orjson
+from pydantic import ConfigDict
 
 from schemas.catalogue import TOPICS
 from schemas.envelope import Event
@@ -23,3 +26,19 @@ def decode(data: bytes | str) -> Event:
     if topic is None or topic.event.version != version:
         raise UnknownEvent(f"{name} v{version}")
     return topic.event.model_validate(fields)
+
+
+def carried(data: bytes | str) -> Event:
+    """The event as it is, also where a newer version made it: to be passed on with all its fields, not to be
+    understood."""
+    fields = orjson.loads(data)
+    return _carrier(fields.pop("topic"), fields.pop("version")).model_validate(fields)
+
+
+@cache
+def _carrier(topic: str, version: int) -> type[Event]:
+    class Carried(Event):
+        model_config = ConfigDict(frozen=True, extra="allow")
+
+    Carried.topic, Carried.version = topic, version
+    return Carried

@@ -33,7 +33,7 @@ from kit.documents.conditions import declared, known, member_field, plain, read_
 from kit.documents.port import Collection, D, Has, HasPrefix, In, Page, Range, Where, instant_text
 from kit.errors import NoSpace, PermanentError, StoreAway, TransientError, Unavailable, VersionConflict
 from schemas.envelope import Event
-from schemas.wire import decode, encode
+from schemas.wire import carried, encode
 
 Publish = Callable[[Sequence[Event]], Awaitable[None]]
 
@@ -282,7 +282,8 @@ class MongoDocuments:
         self, target: "AsyncIOMotorCollection[Any]", doc_id: str, pending: Sequence[dict[str, Any]]
     ) -> None:
         if pending:
-            await self._publish([decode(item["wire"]) for item in pending])
+            # some may be those of a newer version that runs beside this one
+            await self._publish([carried(item["wire"]) for item in pending])
         async with StoreErrors():
             if pending:
                 done = await target.update_one(

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+import orjson
 import pytest
 
 from anteroom.cluster import collections
@@ -12,6 +13,7 @@ from kit.clock import utc_now
 from kit.documents.mongo import Mongo, MongoDocuments, MongoSettings
 from kit.errors import StoreAway, Unavailable
 from schemas.envelope import Event
+from schemas.wire import encode
 from scripts.engines.__main__ import ROOT
 from scripts.engines.run import start, stop
 from tests.contract.test_documents import THINGS, Thing, notice
@@ -70,6 +72,27 @@ async def test_a_later_save_brings_older_events_along_before_its_own(mongo: Mong
     await documents.save(THINGS, doc, [notice("2")])
     assert bus.got == ["1", "2"]
     assert await documents.relay([THINGS], everything=True) == 0
+
+
+async def test_events_that_a_newer_version_left_are_published_as_they_are(mongo: Mongo) -> None:
+    published: list[bytes] = []
+
+    async def publish(events: Sequence[Event]) -> None:
+        published.extend(encode(event) for event in events)
+
+    documents = MongoDocuments(mongo.database, publish, utc_now)
+    await documents.save(THINGS, Thing(id="a"))
+    newer = {"id": "e1", "correlation_id": "c", "cause": None, "key": "k", "time": "2030-01-01T00:00:00Z"}
+    unknown = {**newer, "topic": "study-dreamt", "version": 7, "nested": {"known": False}}
+    grown = {**orjson.loads(encode(notice("1"))), "since": "later"}
+    pending = [{"id": e["id"], "wire": orjson.dumps(e).decode()} for e in (unknown, grown)]
+    left = {"pending": pending, "pending_mark": pending[-1]["id"], "pending_at": "2020"}
+    await mongo.database[THINGS.name].update_one({"_id": "a"}, {"$set": left})
+    doc = await documents.get(THINGS, "a")
+    assert doc is not None
+    own = notice("2")
+    await documents.save(THINGS, doc, [own])
+    assert [orjson.loads(event) for event in published] == [unknown, grown, orjson.loads(encode(own))]
 
 
 async def test_a_deleted_documents_events_go_first(mongo: Mongo) -> None:
