@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,8 +112,11 @@ class Cluster:
         self.until_ready()
 
     def until_ready(self, within: float = 180) -> None:
+        self._until_ready(self.processes, within)
+
+    def _until_ready(self, processes: Sequence[Process], within: float) -> None:
         until = time.monotonic() + within
-        while waiting := [process for process in self.processes if not process.ready()]:
+        while waiting := [process for process in processes if not process.ready()]:
             if time.monotonic() > until:
                 raise AssertionError(f"not ready: {', '.join(str(one.log) for one in waiting)}")
             time.sleep(0.3)
@@ -127,18 +131,21 @@ class Cluster:
     def kill(self, process: Process) -> None:
         """Ended like by a power cut; the supervisor starts it again."""
         with self._lock:
-            if process.process is not None:
+            if process.process is not None and id(process) not in self._held:
                 process.kill()
                 process.killed += 1
 
-    def drain(self, process: Process) -> float:
-        """Ended as an upgrade or a smaller scale ends it; started again afterwards."""
+    def drain(self, process: Process, change: Callable[[], None] = lambda: None) -> float:
+        """Ended as an upgrade or a smaller scale ends it, once it is at work; started again afterwards, with
+        what `change` made of it."""
+        self._until_ready([process], 120)
         with self._lock:
             if process.process is None:
                 return 0.0
             self._held.add(id(process))
         try:
             seconds = process.drain()
+            change()
             process.drained += 1
         finally:
             self._held.discard(id(process))
