@@ -131,7 +131,10 @@ class TaskRunner(Generic[T]):
                 wait = await self._claim_due()
             except TransientError as error:
                 _log.warning("tasks of %s: %s", self._collection.name, error)
-                wait = 5.0
+                wait = REST.total_seconds()
+            except Exception:  # noqa: BLE001 - the edge: a loop that ended would say nothing
+                _log.exception("looking for tasks of %s met a defect", self._collection.name)
+                wait = REST.total_seconds()
             try:
                 await asyncio.wait_for(self._wake.wait(), timeout=wait)
             except TimeoutError:

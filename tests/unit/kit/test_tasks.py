@@ -194,6 +194,25 @@ async def test_what_a_full_disk_kept_from_being_saved_is_done_when_there_is_room
     assert (await board.result("a")).result == "done"
 
 
+@pytest.mark.parametrize("error", [TransientError("away"), KeyError("x")])
+async def test_a_look_for_tasks_that_failed_is_not_the_last(
+    make: Callable, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(tasks, "REST", timedelta(seconds=0.01))
+    board = await make()
+    project, failures = board.kit.documents.project, [error]
+
+    async def failing(*given, **more):
+        if failures:
+            raise failures.pop()
+        return await project(*given, **more)
+
+    monkeypatch.setattr(board.kit.documents, "project", failing)
+    await board.add("a")
+    assert (await board.result("a")).result == "done"
+    assert failures == []
+
+
 @pytest.mark.parametrize("error", [VersionConflict("chores", "a", 1), KeyError("x")])
 async def test_an_outcome_that_was_not_kept_is_tried_again_at_once_not_when_the_lease_ends(
     make: Callable, monkeypatch: pytest.MonkeyPatch, error: Exception
