@@ -162,21 +162,21 @@ class SqliteDocuments:
         by = _column(collection, order) if order else "id"
         direction = "DESC" if descending else "ASC"
         sorting = f"ORDER BY {by} {direction}, id {direction}"
-        wanted = ", ".join(f"json_extract(body, '$.{known(collection, name)}')" for name in ("id", *fields))
+        kept = [known(collection, name) for name in fields if name != "id"]
+        parts = ", ".join(f"json_extract(body, '$.{name}')" for name in kept)
 
         def query(connection: sqlite3.Connection) -> list[Any]:
             chosen, values = _chosen(connection, collection, where or {}, limit)
             sql = (
-                f"SELECT id, json_array({wanted}) FROM {table} WHERE id IN "  # noqa: S608
+                f"SELECT id, json_array({parts}) FROM {table} WHERE id IN "  # noqa: S608
                 f"(SELECT id {chosen} {sorting} LIMIT ?) {sorting}"
             )
             return connection.execute(sql, (*values, limit)).fetchall()
 
-        found = []
-        for _, text in await self._store.read(query):
-            doc_id, *content = orjson.loads(text)
-            found.append({"id": doc_id, **dict(zip(fields, content, strict=True))})
-        return found
+        return [
+            {"id": doc_id, **dict(zip(kept, orjson.loads(text), strict=True))}
+            for doc_id, text in await self._store.read(query)
+        ]
 
     async def count(self, collection: Collection[D], where: Where | None = None, *, cap: int = 10_000) -> int:
         self._table(collection)
@@ -211,12 +211,9 @@ def _define(store: Store, collection: Collection[Any], table: str) -> None:
         if column not in present:
             statements.append(f"ALTER TABLE {table} ADD COLUMN {column}")
             statements.append(f"UPDATE {table} SET {column} = json_extract(body, '$.{name}')")  # noqa: S608
-        statements.append(f"CREATE INDEX IF NOT EXISTS {table}_{name} ON {table} ({column}, id)")
-    for names in collection.compound:
+    for names in _indexes(collection):
         columns = ", ".join(_column(collection, name) for name in names)
-        statements.append(
-            f"CREATE INDEX IF NOT EXISTS {table}__{'__'.join(names)} ON {table} ({columns}, id)"
-        )
+        statements.append(f"CREATE INDEX IF NOT EXISTS {_index_name(table, names)} ON {table} ({columns})")
     if collection.members:
         statements.append(
             f"CREATE TABLE IF NOT EXISTS {table}_members (value TEXT NOT NULL, id TEXT NOT NULL, "
@@ -228,10 +225,22 @@ def _define(store: Store, collection: Collection[Any], table: str) -> None:
                 f"FROM {table}, json_each({table}.body, '$.{collection.members}') AS member"
             )
         statements.append(f"CREATE INDEX IF NOT EXISTS {table}_members_id ON {table}_members (id)")
-        # all that is filtered and sorted by, without the body: for documents found by their members
-        columns = ", ".join(["id", *(_column(collection, name) for name in collection.fields)])
-        statements.append(f"CREATE INDEX IF NOT EXISTS {table}__listed ON {table} ({columns})")
     store.define(";\n".join(statements))
+
+
+def _index_name(table: str, fields: Sequence[str]) -> str:
+    return f"{table}__{'__'.join(fields)}"
+
+
+def _indexes(collection: Collection[Any]) -> list[tuple[str, ...]]:
+    """Fields of each index. What a query may test besides stands in it too, so that the rows themselves,
+    with their bodies, are read of the documents that are answered alone."""
+    first = {names[0] for names in collection.compound}
+    wanted = [*((name,) for name in collection.fields if name not in first), *collection.compound]
+    whole = [("id", *collection.fields)] if collection.members else []
+    return whole + [
+        (*names, "id", *(name for name in collection.fields if name not in names)) for names in wanted
+    ]
 
 
 def _exists(store: Store, table: str) -> bool:
@@ -298,7 +307,9 @@ def _chosen(
             texts, bounds, leads = sqlite_members.conditions(connection, table, wanted, most)
             conditions.extend(texts)
             values.extend(bounds)
-            source = f"{table} INDEXED BY {table}__listed" if leads else table
+            source = (
+                f"{table} INDEXED BY {table}__{'__'.join(('id', *collection.fields))}" if leads else table
+            )
         else:
             text, given = _condition(_column(collection, name), wanted)
             conditions.append(text)
