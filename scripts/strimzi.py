@@ -42,6 +42,9 @@ class Subscriptions:
         self.topics.add(event.topic)
         self.groups.add(group)
 
+    def tail(self, event: type[Event], _: object) -> None:
+        self.topics.add(event.topic)
+
 
 def subscriptions() -> dict[str, Subscriptions]:
     """What every service reads, and in which groups."""

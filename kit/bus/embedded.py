@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -33,6 +33,7 @@ class EmbeddedBus:
         self._clock = clock
         self._grace = grace
         self._feeds: dict[tuple[str, str], Feed] = {}
+        self._tails: list[tuple[type[Event], Callable[[Event], None]]] = []
         self._keeper: asyncio.Task[None] | None = None
         self._started = False
         store.define(SCHEMA)
@@ -48,6 +49,9 @@ class EmbeddedBus:
             fetch=self._fetch,
             bury=self._bury,
         )
+
+    def tail(self, event: type[E], hear: Callable[[E], None]) -> None:
+        self._tails.append((event, hear))  # type: ignore[arg-type]
 
     async def publish(self, events: Sequence[Event]) -> None:
         def operation(transaction: Transaction) -> None:
@@ -145,6 +149,10 @@ class EmbeddedBus:
     def _offer(self, appended: Appended) -> None:
         for feed in self._feeds.values():
             feed.offer(appended)
+        for _, event in appended:
+            for kind, hear in self._tails:
+                if isinstance(event, kind):
+                    hear(event)
 
     async def _fetch(self, topic: str, after: int, limit: int) -> Sequence[tuple[int, Event]]:
         return await self.read(after=after, topics=(topic,), limit=limit)

@@ -8,8 +8,7 @@ or on errors too, or seek back in a hot loop).
 import asyncio
 import logging
 import zlib
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -20,13 +19,14 @@ from faststream.kafka.schemas import Topic
 
 from kit import acts
 from kit.bus.client_logs import calm
-from kit.bus.kafka_log import KafkaLog, Offsets
+from kit.bus.kafka_log import KafkaLog
 from kit.bus.kafka_settings import LARGEST, LARGEST_RECORD, KafkaSettings, connection, ensure_topics, security
 from kit.bus.lanes import Lanes
 from kit.bus.letters import TOPIC as LETTERS
 from kit.bus.letters import Letter, Letters
 from kit.bus.letters import read as read_letter
 from kit.bus.port import DeadLetter, E, Handler
+from kit.bus.tail import Tail
 from kit.bus.tries import handle
 from kit.clock import Clock
 from kit.errors import NotFound, PermanentError, TransientError, Unavailable
@@ -66,6 +66,7 @@ class KafkaBus:
         self._topics = tuple(topics)
         self._handlers: dict[tuple[str, str], Handler[Any]] = {}
         self._lanes: dict[str, Lanes] = {}
+        self._tail = Tail(connection(settings), settings.prefix)
         self._log = KafkaLog(connection(settings))
         self._letters = Letters(self._log, settings.prefix + LETTERS, self._send_letter)
         self._producer: KafkaBroker | None = None
@@ -81,6 +82,9 @@ class KafkaBus:
         if key in self._handlers:
             raise ValueError(f"{group} already has a handler for {event.topic}")
         self._handlers[key] = handler
+
+    def tail(self, event: type[E], hear: Callable[[E], None]) -> None:
+        self._tail.hear(event.topic, hear)
 
     async def publish(self, events: Sequence[Event]) -> None:
         """Durable on return, in the order given. Raises Unavailable; then some may be published."""
@@ -103,9 +107,11 @@ class KafkaBus:
             await consumers.stop()
             raise Unavailable("Kafka", type(error).__name__) from error
         self._consumers = consumers
+        await self._tail.start()
 
     async def stop(self) -> None:
         self._stopping = True
+        await self._tail.stop()
         await asyncio.gather(*(lanes.close(self._grace) for lanes in self._lanes.values()))
         ending = [_end(broker) for broker in (self._consumers, self._producer) if broker is not None]
         self._consumers = self._producer = None
@@ -148,7 +154,7 @@ class KafkaBus:
         names = [self._settings.prefix + topic for topic in topics or self._topics]
         partitions = await self._log.partitions(names)
         begins, ends = await self._log.begins(partitions), await self._log.ends(partitions)
-        window = await self._window(after, limit, begins, ends)
+        window = await self._log.window(after, limit, begins, ends, now=self._clock())
         found = [
             (position, decode(record.value))
             for record in await self._log.read(*window)
@@ -178,24 +184,6 @@ class KafkaBus:
                     behind = ends[partition] - max(offsets.get(partition, 0), begins[partition])
                     found[key] = found.get(key, 0) + max(0, behind)
         return found
-
-    async def _window(
-        self, after: int | None, limit: int, begins: Offsets, ends: Offsets
-    ) -> tuple[Offsets, Offsets]:
-        """Ranges that hold what is asked for, and not much more."""
-        start = begins if not after else await self._log.at(begins, after // 1000, ends)
-        now = self._clock().timestamp() * 1000
-        for minutes in (1, 15, 240, 5760):
-            span = timedelta(minutes=minutes).total_seconds() * 1000
-            if after is None:
-                window = await self._log.at(begins, int(now - span), ends), ends
-            elif after:
-                window = start, await self._log.at(begins, int(after / 1000 + span), ends)
-            else:
-                break
-            if sum(window[1][p] - window[0][p] for p in begins) > 2 * limit:
-                return window
-        return start, ends
 
     def _join(self, consumers: KafkaBroker, group: str) -> Lanes:
         """One consumer for all topics of the group, and for the letters it may be given again."""

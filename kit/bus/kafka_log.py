@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -58,6 +59,23 @@ class KafkaLog:
             asked = dict.fromkeys(partitions, milliseconds)
             found = await consumer.offsets_for_times(asked) if asked else {}
         return {p: ends[p] if found.get(p) is None else found[p].offset for p in asked}
+
+    async def window(
+        self, after: int | None, limit: int, begins: Offsets, ends: Offsets, *, now: datetime
+    ) -> tuple[Offsets, Offsets]:
+        """Ranges that hold `limit` records behind that position (None: the last ones), and not much more."""
+        start = begins if not after else await self.at(begins, after // 1000, ends)
+        for minutes in (1, 15, 240, 5760):
+            span = timedelta(minutes=minutes).total_seconds() * 1000
+            if after is None:
+                window = await self.at(begins, int(now.timestamp() * 1000 - span), ends), ends
+            elif after:
+                window = start, await self.at(begins, int(after / 1000 + span), ends)
+            else:
+                break
+            if sum(window[1][p] - window[0][p] for p in begins) > 2 * limit:
+                return window
+        return start, ends
 
     async def groups(self) -> list[str]:
         async with self._clients() as (_, admin):

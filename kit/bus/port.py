@@ -42,6 +42,11 @@ class Bus(Protocol):
         """Before start only. A new group begins at the oldest event kept."""
         ...
 
+    def tail(self, event: type[E], hear: Callable[[E], None]) -> None:
+        """Before start only. Every process that asks hears every event published from about its start on, at
+        most once: no group, nothing remembered, nothing tried again. For news that may be missed."""
+        ...
+
     async def publish(self, events: Sequence[Event]) -> None:
         """Durable on return. For doors that have no document of their own to save."""
         ...

@@ -295,3 +295,35 @@ async def test_the_log_can_be_read_from_a_position_and_by_topic(harness) -> None
     assert [event.notice_id for _, event in everything] == ["1", "9", "2"]
     assert [e.notice_id for _, e in await bus.read(after=everything[0][0])] == ["9", "2"]
     assert [e.notice_id for _, e in await bus.read(topics=["notice-sent"], limit=1)] == ["2"]
+
+
+async def test_a_tail_hears_what_is_published_from_its_start_on_and_remembers_nothing(harness) -> None:
+    bus = harness.bus()
+    heard: list[str] = []
+    handled: list[str] = []
+
+    async def handle(event: NoticeSent) -> None:
+        handled.append(event.notice_id)
+
+    bus.tail(NoticeSent, lambda event: heard.append(event.notice_id))
+    bus.subscribe(NoticeSent, "g", handle)
+    await bus.publish([sent(1)])
+    await bus.start()
+    await until(lambda: handled == ["1"])
+    failed = NoticeFailed.first(
+        time=utc_now(), key="k", correlation_id="c", notice_id="9", channel="sms", kind="x", reason="r"
+    )
+    await bus.publish([failed, *(sent(n, f"key-{n}") for n in range(2, 12))])
+    await until(lambda: len(heard) >= 10)
+    assert sorted(heard, key=int) == [str(n) for n in range(2, 12)]
+    await harness.close()
+
+    again = harness.bus()
+    heard.clear()
+    again.tail(NoticeSent, lambda event: heard.append(event.notice_id))
+    await again.publish([sent(20)])
+    await again.start()
+    await again.publish([sent(21)])
+    await until(lambda: "21" in heard)
+    assert heard == ["21"]
+    assert {group for group, _ in await again.lag()} <= {"g"}

@@ -1,6 +1,7 @@
 """What only the bus on Kafka must do: share partitions, give them back, survive its engine's restarts."""
 
 import asyncio
+import contextlib
 import secrets
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -221,3 +222,49 @@ async def _restart_while_sending(bus: KafkaBus, root: Path) -> None:
         await bus.publish([sent(count)])
     async with asyncio.timeout(45):
         await bus.stop()
+
+
+async def test_every_process_hears_the_tail_while_a_group_shares_the_work(buses) -> None:
+    heard: dict[int, set[str]] = defaultdict(set)
+    handled: list[str] = []
+
+    async def handle(event: NoticeSent) -> None:
+        handled.append(event.notice_id)
+
+    members = [buses() for _ in range(3)]
+    for number, bus in enumerate(members):
+        bus.tail(NoticeSent, lambda event, number=number: heard[number].add(event.notice_id))
+        bus.subscribe(NoticeSent, "g", handle)
+        await bus.start()
+    await members[0].publish([sent(n, f"key-{n}") for n in range(30)])
+    everything = {str(n) for n in range(30)}
+    await until(lambda: all(heard[number] == everything for number in range(3)))
+    await until(lambda: set(handled) == everything)
+    assert {group for group, _ in await members[0].lag()} == {"g"}
+
+
+@pytest.mark.slow
+async def test_a_tail_hears_again_after_kafka_was_away(tmp_path) -> None:
+    engine("kafka")
+    (tmp_path / "kafka").mkdir()
+    (tmp_path / "kafka" / "lib").symlink_to(ROOT / "kafka" / "lib")
+    port = await asyncio.to_thread(start, tmp_path, "kafka")
+    bus = KafkaBus(KafkaSettings(servers=f"127.0.0.1:{port}"), utc_now, grace=1, topics=("notice-sent",))
+    heard: list[str] = []
+    bus.tail(NoticeSent, lambda event: heard.append(event.notice_id))
+    try:
+        await bus.start()
+        await bus.publish([sent(1)])
+        await until(lambda: heard == ["1"])
+        await asyncio.to_thread(stop, tmp_path, "kafka", kill=True)
+        await asyncio.to_thread(start, tmp_path, "kafka")
+        async with asyncio.timeout(60):
+            number = 2
+            while len(heard) < 2:
+                with contextlib.suppress(Unavailable):
+                    await bus.publish([sent(number)])
+                    number += 1
+                await asyncio.sleep(0.2)
+    finally:
+        await bus.stop()
+        await asyncio.to_thread(stop, tmp_path, "kafka")
