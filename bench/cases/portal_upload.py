@@ -1,6 +1,5 @@
 """1 GB of CT images through the send page in Chromium, beside Orthanc's own web upload (its explorer)."""
 
-import re
 import shutil
 import tempfile
 import threading
@@ -61,10 +60,11 @@ def _series(root: Path, images: int) -> Series:
 
 def _sign_in(server: Anteroom, browser: Browser) -> Path:
     """The first administrator; returns the file that holds the session."""
-    log = (server.data.parent / "anteroom.log").read_text()
-    welcome = re.findall(r"/welcome/[\w-]+", log)[-1]
+    link = server.data / "welcome.link"
+    while not link.exists():
+        time.sleep(0.05)
     page = browser.new_page()
-    page.goto(server.url + welcome)
+    page.goto(link.read_text().strip())
     page.fill("input[name=name]", "Ida Bench")
     page.fill("input[name=email]", "ida@bench.example")
     page.fill("input[name=password]", _PASSWORD)

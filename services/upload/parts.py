@@ -79,9 +79,9 @@ class PartWriter:
         self._block_size = 0
         self._running: asyncio.Future[int | None] | None = None
 
-    async def feed(self, chunk: bytes) -> None:
+    async def feed(self, chunk: Chunk) -> None:
         """Raises NoSpace or what `done` raises."""
-        view: Chunk = chunk
+        view = chunk
         while self._in_part + len(view) >= self._part_bytes:
             room = self._part_bytes - self._in_part
             self._gather(memoryview(view)[:room] if room < len(view) else view)

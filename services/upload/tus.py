@@ -10,9 +10,10 @@ from fastapi.routing import APIRoute
 from kit.errors import Refused, Unsupported
 from kit.identity import Principal, Role
 from kit.service import Caller
-from services.upload import ordinals
+from services.upload import form, ordinals
 from services.upload.body import Body
 from services.upload.documents import UploadDoc
+from services.upload.form import FormBody
 from services.upload.parts import ALGORITHMS
 from services.upload.refusals import WrongVersion
 from services.upload.settings import UploadSettings
@@ -76,10 +77,13 @@ def build_router(uploads: Uploads, settings: UploadSettings, route_class: type[A
     async def patch(request: Request, upload_id: str, caller: Principal = Caller) -> Response:
         caller.require(Role.SEND)
         _check_version(request)
-        if request.headers.get("content-type", "") != _CONTENT:
+        kind = request.headers.get("content-type", "")
+        in_form = kind.lower().startswith(form.KIND)
+        if not in_form and kind != _CONTENT:
             raise Unsupported("wrong-type", f"Send the bytes with Content-Type: {_CONTENT}.")
         offset = _number(request, "upload-offset")
-        upload = await uploads.receive(caller, upload_id, offset, body_of(request), _checksum(request))
+        body = FormBody(body_of(request), kind) if in_form else body_of(request)
+        upload = await uploads.receive(caller, upload_id, offset, body, _checksum(request))
         return Response(status_code=204, headers=_state(upload))
 
     @router.delete("/{upload_id}", status_code=204)

@@ -20,6 +20,7 @@ from schemas.shapes import ObjectPart
 from services.upload import ordinals, rules
 from services.upload.body import Body
 from services.upload.documents import UPLOADS, Part, UploadDoc, batch_prefix, part_key
+from services.upload.form import FormBody
 from services.upload.parts import ALGORITHMS, Digest, PartWriter
 from services.upload.refusals import BrokenOff, ChecksumMismatch, Conflict, Gone, Locked, TooSlow
 from services.upload.settings import UploadSettings
@@ -47,7 +48,7 @@ class Checksum:
 
 @dataclass
 class _Transfer:
-    body: Body | None = None
+    body: Body | FormBody | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -145,7 +146,12 @@ class Uploads:
         return upload
 
     async def receive(
-        self, principal: Principal, upload_id: str, offset: int, body: Body, checksum: Checksum | None = None
+        self,
+        principal: Principal,
+        upload_id: str,
+        offset: int,
+        body: Body | FormBody,
+        checksum: Checksum | None = None,
     ) -> UploadDoc:
         """Take the body in from `offset`. When a sender breaks off, what came is kept and BrokenOff
         is raised; with a checksum, a body counts whole or not at all. Raises Locked, Conflict,
@@ -165,8 +171,11 @@ class Uploads:
                 upload = await self._register(upload)
             return upload
 
-    def _check_length(self, upload: UploadDoc, body: Body) -> None:
+    def _check_length(self, upload: UploadDoc, body: Body | FormBody) -> None:
         left = upload.length - upload.offset
+        if isinstance(body, FormBody):
+            body.check_room(left)
+            self._room.check_room(left)
         if body.declared is not None:
             if body.declared > left:
                 raise Refused(
@@ -178,7 +187,7 @@ class Uploads:
                 "too-many-pieces", "This upload came in too many pieces. End it and create a new one."
             )
 
-    async def _take_in(self, upload: UploadDoc, body: Body, checksum: Checksum | None) -> None:
+    async def _take_in(self, upload: UploadDoc, body: Body | FormBody, checksum: Checksum | None) -> None:
         digest = checksum.start() if checksum else None
         upload.checksummed = upload.checksummed or checksum is not None
         tag = "" if self._exclusive else f"-{random_id()[:8]}"

@@ -3,7 +3,7 @@
 
 import { batches, missing, parseRanges, renderRanges } from "./plan.js";
 import { open as openSource } from "./sources.js";
-import { tarOf } from "./tar.js";
+import { Tar } from "./tar.js";
 import { Answer, api, begin, NoAnswer, offsetOf, sendFrom } from "./tus.js";
 
 const AT_ONCE = 3, LONGEST_WAIT_S = 20;
@@ -106,7 +106,7 @@ export class Sending {
   }
 
   async #sendBatch(batch) {
-    const upload = { url: null };
+    const upload = { url: null, plain: false };
     try {
       await this.#persist((signal) => this.#tryBatch(batch, upload, signal), batch);
       for (const ordinal of batch.ordinals) this.#mark(ordinal, ordinal);
@@ -125,13 +125,14 @@ export class Sending {
       if (upload.url === null) upload.url = await begin(this.id, renderRanges(batch.ordinals), tar.size, signal);
       else offset = await offsetOf(upload.url, signal);
       while (offset < tar.size) {
-        offset = await sendFrom(upload.url, tar, offset, signal, (bytes) => {
-          this.moving.set(batch, Math.round((bytes / tar.size) * batch.bytes));
+        offset = await sendFrom(upload.url, tar.from(offset, { form: !upload.plain }), offset, signal, (bytes) => {
+          this.moving.set(batch, Math.min(batch.bytes, Math.round((bytes / tar.size) * batch.bytes)));
           if (bytes > offset) this.#goesWell();
           this.events.progress();
         });
       }
     } catch (error) {
+      if (error instanceof NoAnswer) upload.plain = true; // a browser short of file handles fails on forms alone
       if (error instanceof Answer && (error.status === 404 || error.status === 410) && upload.url !== null) {
         upload.url = null;
         throw new NoAnswer();
@@ -146,10 +147,11 @@ export class Sending {
     for (const ordinal of batch.ordinals) {
       const source = this.files[ordinal];
       try {
-        files.push({ name: `${ordinal}/${source.path}`, size: source.size, blob: await openSource(source) });
+        const blob = await openSource(source);
+        files.push({ name: `${ordinal}/${source.path}`, size: source.size, blob, whole: blob === source.file ? blob : null });
       } catch { throw new Unreadable(source.path); }
     }
-    return tarOf(files);
+    return new Tar(files);
   }
 
   #goesWell() {

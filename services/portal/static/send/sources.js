@@ -20,12 +20,13 @@ async function packedSlice(source) {
     if (header.byteLength < 30 || header.getUint32(0, true) !== 0x04034b50) throw new DamagedError(source.path);
     at = source.local + 30 + header.getUint16(26, true) + header.getUint16(28, true);
   }
-  return source.file.slice(at, at + source.packed);
+  return at === 0 && source.packed === source.file.size ? source.file : source.file.slice(at, at + source.packed);
 }
 
 export class DamagedError extends Error {}
 
-// All of it as a Blob. A file's own bytes are not read for that; what is packed is inflated.
+// All of it as a Blob: the File itself where that is it. A file's own bytes are not read for that; what is
+// packed is inflated.
 export async function open(source) {
   const slice = await packedSlice(source);
   if (source.method !== "deflate") return slice;

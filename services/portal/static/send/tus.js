@@ -53,8 +53,10 @@ export async function offsetOf(url, signal) {
   return Number(answer.getResponseHeader("upload-offset"));
 }
 
-export async function sendFrom(url, blob, offset, signal, progress) {
-  const headers = { ...VERSION, "Upload-Offset": String(offset), "Content-Type": "application/offset+octet-stream" };
-  const answer = await request("PATCH", url, { headers, body: blob.slice(offset), signal, progress: (sent) => progress(offset + sent) });
+// body: the bytes from `offset` on, or a form that holds them.
+export async function sendFrom(url, body, offset, signal, progress) {
+  const headers = { ...VERSION, "Upload-Offset": String(offset) };
+  if (!(body instanceof FormData)) headers["Content-Type"] = "application/offset+octet-stream";
+  const answer = await request("PATCH", url, { headers, body, signal, progress: (sent) => progress(offset + sent) });
   return Number(answer.getResponseHeader("upload-offset"));
 }
