@@ -30,6 +30,9 @@ _STAND_INS = frozenset(
     )
 )
 
+_LONGEST = 256
+"""More of a component is not looked at. DICOM allows 64 characters a group (PS3.5 6.2, PN)."""
+
 CONTRADICTS = 0.75
 """Below this similarity, two names are not the same person's."""
 
@@ -41,7 +44,7 @@ def forms(part: str) -> tuple[str, ...]:
     Spacing, hyphens and apostrophes are gone: O'Brien and OBRIEN are one. Other scripts stay as
     they are (NFKC).
     """
-    text = unicodedata.normalize("NFC", part).casefold()
+    text = unicodedata.normalize("NFC", part[:_LONGEST]).casefold()
     stripped = _letters(text.translate(_STRIPPED))
     expanded = _letters(text.translate(_EXPANDED).translate(_STRIPPED))
     return tuple(dict.fromkeys(form for form in (stripped, expanded) if form))
@@ -175,6 +178,8 @@ def sound(form: str) -> str:
         digit = _SOUNDS.get(letter, 0)
         if digit and digit != last:
             digits.append(str(digit))
+            if len(digits) == 4:
+                break
         if letter not in "hw":
             last = digit
     return ("".join(digits) or form[:1])[:4]

@@ -7,7 +7,6 @@ import lzma
 import random
 import struct
 import tarfile
-import time
 import tracemalloc
 import zipfile
 import zlib
@@ -19,6 +18,7 @@ from kit.archives import ArchiveError, MemberError, archive_kind, entries
 from kit.archives.kinds import HEAD
 from kit.archives.parts import window
 from kit.archives.tar import headers
+from tests.counting import calls
 
 FILES = {"a.txt": b"hello" * 500, "d/b.bin": bytes(range(256)) * 8, "ü.dcm": b"x", "empty": b""}
 
@@ -194,9 +194,9 @@ def test_what_follows_a_deflated_stream_is_not_gathered() -> None:
     )
     end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, len(central), len(local) + size, 0)
     data = local + stream + rest + central + end
-    began = time.process_time()
-    assert read_all(data) == ({"a": b"hello"}, "")
-    assert time.process_time() - began < 2
+    with calls() as work:
+        assert read_all(data) == ({"a": b"hello"}, "")
+    assert work.count < 1000
 
 
 def test_headers_without_end_before_one_member_are_not_gathered() -> None:
