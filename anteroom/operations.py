@@ -17,9 +17,11 @@ from kit.identity import Principal, Role
 from kit.metrics import BUS_LAG, DEAD_LETTERS, DISK_FREE, DISK_SIZE, OLDEST_TASK, TASKS_DUE, UNKNOWN
 from kit.service import Caller, Kit, Service
 from kit.tasks import TaskDoc
+from schemas.catalogue import TOPICS
 
 _log = logging.getLogger(__name__)
 
+_TOLD = tuple(name for name, topic in TOPICS.items() if not topic.news)
 _REFRESH_S = 5.0
 """Scrapers wait ten."""
 _COUNTED = 10_000
@@ -38,7 +40,7 @@ def build(kit: Kit) -> Service:
     ) -> list[dict[str, Any]]:
         """The log, envelope only: what happened to what, without any content."""
         caller.require(Role.ADMIN)
-        found = await kit.bus.read(after=after, topics=topic or (), limit=limit)
+        found = await kit.bus.read(after=after, topics=topic or _TOLD, limit=limit)
         return [
             {
                 "position": position,

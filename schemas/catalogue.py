@@ -24,6 +24,8 @@ class Log:
 @dataclass(frozen=True)
 class Topic(Log):
     event: type[Event]
+    news: bool = False
+    """Of use only as it happens, to who hears it then: no part of what happened."""
 
 
 TOPICS: dict[str, Topic] = {
@@ -57,6 +59,7 @@ TOPICS: dict[str, Topic] = {
         notify.NoticeFailed,
     )
 }
+TOPICS[portal.PagesChanged.topic] = Topic(portal.PagesChanged, partitions=1, retention_days=1, news=True)
 
 LETTERS = "dead-letters"
 """The bus's own, beside the events: what could not be handled, a record a letter, its newest state last."""

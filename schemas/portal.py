@@ -29,6 +29,17 @@ class StudyExpired(Event):
     rule: Literal["in-pacs", "declined"] | str = Field(description="why they are not needed")
 
 
+class PagesChanged(Event):
+    """What pages show of these studies and submissions is out of date. From portal to portal: to be heard as
+    it happens, and of no use later. Key: the process.
+    """
+
+    topic: ClassVar[str] = "pages-changed"
+    owner: ClassVar[str] = "portal"
+    process: str = Field(description="who has told its own pages already")
+    ids: tuple[str, ...]
+
+
 class AccountMailRequested(Event):
     """Somebody is to get a mail about their own account, or with a link for them.
 

@@ -30,6 +30,7 @@ from services.portal.pages.frame import error_page
 from services.portal.people.cleaning import Cleaner
 from services.portal.retention import Retention
 from services.portal.settings import PortalSettings
+from services.portal.spreading import Spreading
 from services.portal.tracking import handlers as tracks
 
 GROUP = "portal"
@@ -37,6 +38,7 @@ GROUP = "portal"
 
 def build(kit: Kit, settings: PortalSettings) -> Service:
     live = Live()
+    spreading = Spreading(kit, live)
     studied = partial(handlers.study_changed, kit, policies=settings.policies)
     matched = partial(handlers.match_changed, kit, policies=settings.policies)
     validated = partial(handlers.submission_validated, kit, policies=settings.policies)
@@ -71,7 +73,7 @@ def build(kit: Kit, settings: PortalSettings) -> Service:
     kit.bus.subscribe(SubmissionOpened, "portal-tracks", live.after(begun, lambda e: [e.submission_id]))
     kit.bus.subscribe(SubmissionClosed, "portal-tracks", live.after(over, lambda e: [e.submission_id]))
     kit.bus.subscribe(SubmissionValidated, "portal-tracks", live.after(checked, lambda e: [e.submission_id]))
-    cleaner = Cleaner(kit)
+    running = (spreading, Cleaner(kit), held.runner)
     pages = [
         static.routes(),
         language.routes(),
@@ -96,8 +98,8 @@ def build(kit: Kit, settings: PortalSettings) -> Service:
             retention_api.routes(retention),
             *pages,
         ],
-        start=[cleaner.start, held.runner.start],
-        stop=[held.runner.stop, cleaner.stop],
+        start=[one.start for one in running],
+        stop=[one.stop for one in reversed(running)],
         gauges={"waiting studies": partial(measure_waiting, kit)},
         error_page=error_page,
     )

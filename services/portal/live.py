@@ -1,7 +1,6 @@
 """Telling open pages that a study changed. Ids only: a page asks again for what it may see.
 
-In a cluster each process tells its own pages of the events it handled; all pages look again now and
-then besides, so a page is never behind for longer than a beat.
+All pages look again now and then besides, so a page is never behind for longer than a beat.
 """
 
 import asyncio
@@ -18,9 +17,18 @@ E = TypeVar("E", bound=Event)
 class Live:
     def __init__(self) -> None:
         self._listening: set[asyncio.Queue[str]] = set()
+        self.spread: Callable[[str], None] | None = None
+        """Sees that other processes tell their pages, where there are others."""
 
     def changed(self, study_id: str) -> None:
-        """Tell everybody. A page that reads too slowly misses some, and catches up at the next beat."""
+        """Tell everybody, here and elsewhere."""
+        self.tell(study_id)
+        if self.spread is not None:
+            self.spread(study_id)
+
+    def tell(self, study_id: str) -> None:
+        """Tell the pages served here. One that reads too slowly misses some, and catches up at the next
+        beat."""
         for queue in self._listening:
             with suppress(asyncio.QueueFull):
                 queue.put_nowait(study_id)

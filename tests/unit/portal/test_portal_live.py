@@ -25,3 +25,17 @@ async def test_a_page_that_does_not_read_costs_nothing_more():
         live.changed(f"s{n}")
     assert await waiting == "s0"
     await slow.aclose()
+
+
+async def test_what_changed_is_spread_and_what_others_tell_is_not():
+    live = Live()
+    spread: list[str] = []
+    live.spread = spread.append
+    page = live.changes(60)
+    first = asyncio.create_task(anext(page))
+    await asyncio.sleep(0)
+    live.tell("s1")
+    live.changed("s2")
+    assert (await first, await anext(page)) == ("s1", "s2")
+    assert spread == ["s2"]
+    await page.aclose()
