@@ -7,7 +7,7 @@ from kit.scan.clamav import ClamAddress, ClamScanner
 from kit.service import Kit, Service
 from schemas.portal import StudyExpired
 from schemas.upload import BatchReceived, SubmissionClosed, SubmissionOpened
-from schemas.validate import BatchExpanded, BatchSettled, PackMerged, PackWritten
+from schemas.validate import BatchExpanded, BatchSettled, PackMerged, PackWritten, StudyRemoved
 from services.validate import api, documents, gauges, handlers
 from services.validate.known import KnownInstances
 from services.validate.settings import ValidateSettings
