@@ -20,6 +20,8 @@ from tests.neighbours.process import free_port
 
 ROOT = Path(__file__).parents[3]
 ADMIN = "administrator-of-a-test-cluster-0123456789"
+PRESENT, OLDER = "anteroom", "tests.e2e.reliability.older"
+"""Programs: this release, and the one before."""
 REPLICAS = {"upload": 1, "validate": 2, "match": 1, "portal": 1, "view": 1, "forward": 2, "notify": 2}
 _DRAIN_S = 60
 
@@ -29,7 +31,8 @@ class Process:
     """One replica. `process` is None while it is down on purpose."""
 
     service: str
-    command: list[str]
+    program: str
+    arguments: list[str]
     log: Path
     port: int
     process: "subprocess.Popen[bytes] | None" = None
@@ -40,13 +43,17 @@ class Process:
     def start(self) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self.command,
+                [sys.executable, "-m", self.program, *self.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd=ROOT,
                 start_new_session=True,
             )
+
+    def upgrade(self) -> None:
+        """From its next start on it is of this release."""
+        self.program = PRESENT
 
     def kill(self) -> None:
         """SIGKILL it with its helper processes."""
@@ -80,7 +87,16 @@ class Process:
 class Cluster:
     """`processes` are kept running by `supervise`, as a scheduler does, except while they are `held`."""
 
-    def __init__(self, folder: Path, engines: OwnEngines, config: str, *, partitions: int = 4) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        engines: OwnEngines,
+        config: str,
+        *,
+        partitions: int = 4,
+        program: Callable[[str, int], str] = lambda service, index: PRESENT,
+    ) -> None:
+        """`program` names the module that is run for a service's process of that number."""
         folder.mkdir(parents=True)
         self.folder = folder
         self.hl7_port, self.dicom_port = free_port(), free_port()
@@ -88,7 +104,9 @@ class Cluster:
         self.config = folder / "anteroom.toml"
         self.config.write_text(_settings(folder, engines, partitions) + config)
         self.processes = [
-            self._process(service, index) for service, count in REPLICAS.items() for index in range(count)
+            self._process(service, index, program(service, index))
+            for service, count in REPLICAS.items()
+            for index in range(count)
         ]
         self._lock = threading.Lock()
         self._held: set[int] = set()
@@ -117,7 +135,7 @@ class Cluster:
     def _until_ready(self, processes: Sequence[Process], within: float) -> None:
         until = time.monotonic() + within
         while waiting := [process for process in processes if not process.ready()]:
-            if time.monotonic() > until:
+            if time.monotonic() > until or any(len(one.ended_itself) >= 3 for one in waiting):
                 raise AssertionError(f"not ready: {', '.join(str(one.log) for one in waiting)}")
             time.sleep(0.3)
 
@@ -166,15 +184,15 @@ class Cluster:
                     if process.process is None:
                         process.start()
 
-    def _process(self, service: str, index: int) -> Process:
+    def _process(self, service: str, index: int, program: str) -> Process:
         name = f"{service}-{index}"
         port = free_port()
         dicom = self.dicom_port if service == "upload" else -1
         hl7 = self.hl7_port if service == "match" else 0
-        command = [sys.executable, "-m", "anteroom", "run", service, "--config", str(self.config)]
-        command += ["--data", str(self.folder / name), "--http-port", str(port)]
-        command += ["--dicom-port", str(dicom), "--hl7-port", str(hl7)]
-        return Process(service, command, self.folder / f"{name}.log", port)
+        arguments = ["run", service, "--config", str(self.config)]
+        arguments += ["--data", str(self.folder / name), "--http-port", str(port)]
+        arguments += ["--dicom-port", str(dicom), "--hl7-port", str(hl7)]
+        return Process(service, program, arguments, self.folder / f"{name}.log", port)
 
 
 def _settings(folder: Path, engines: OwnEngines, partitions: int) -> str:
