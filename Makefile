@@ -54,8 +54,9 @@ schemas: install ## rewrite the generated contracts
 contracts: install  ## keep the present contracts as those of RELEASE=1.2.0
 	$(BIN)/python -m schemas.release $(RELEASE)
 
-manifests: install  ## rewrite the topics and users of k8s/
+manifests: install  ## rewrite the topics, users and dashboard of k8s/
 	$(BIN)/python -m scripts.strimzi
+	$(BIN)/python -m scripts.dashboard
 
 kustomize: install  ## the command that renders k8s/, in ./.engines
 	$(BIN)/python -m scripts.kustomize

@@ -21,6 +21,10 @@ class Asking:
         self._next = 0.0
         self._known: set[str] = set()
 
+    def forget(self) -> None:
+        """The next measurement asks anew."""
+        self._next = 0.0
+
     async def measure(self) -> None:
         loop = asyncio.get_running_loop()
         if loop.time() < self._next:

@@ -130,6 +130,15 @@ addresses = ["127.0.0.0/8"]
         assert answer.status_code == 200
         return answer.text
 
+    def public_metrics(self) -> tuple[int, int]:
+        token = (self.server.data / "admin.token").read_text().strip()
+        asked = ({}, {"authorization": f"Bearer {token}"})
+        first, second = (
+            httpx.get(f"{self.url}/metrics", headers=headers, timeout=20, trust_env=False).status_code
+            for headers in asked
+        )
+        return first, second
+
     def raw_log(self) -> str:
         return (self.folder / "log").read_text()
 

@@ -8,6 +8,7 @@ import pytest
 from tests.component.sight import doings
 from tests.component.sight.hospital import PHI, Hospital
 from tests.neighbours.collector import Span
+from tests.unit.k8s.queries import asked, known
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,8 @@ class Seen:
     hospital: Hospital
     submission_id: str
     metrics: str
+    public: tuple[int, int]
+    """How /metrics is answered at the public port: without a token, with the administrator's."""
     trace: list[Span]
 
 
@@ -36,13 +39,14 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
         hospital.until(lambda: doings.in_pacs(hospital, study_id))
         doings.look_at(hospital, study_id)
         hospital.until(lambda: len(hospital.mail.messages) >= 2)
-        metrics = hospital.metrics()
+        metrics, public = hospital.metrics(), hospital.public_metrics()
     finally:
         hospital.close()
     return Seen(
         hospital,
         submission_id,
         metrics,
+        public,
         [span for span in hospital.collector.spans if span.trace == submission_id],
     )
 
@@ -92,6 +96,22 @@ def test_no_metric_trace_message_or_name_holds_anything_of_the_patient(seen: See
     data = seen.hospital.server.data
     assert found_in("\n".join(str(path.relative_to(data)) for path in data.rglob("*"))) == set()
     assert found_in((data / "server.json").read_text()) == set()
+
+
+def test_every_metric_that_is_asked_for_is_exposed(seen: Seen) -> None:
+    """But for one that only counts what goes wrong."""
+    exposed = {
+        line.partition("{")[0].partition(" ")[0] for line in seen.metrics.splitlines() if line[:1] != "#"
+    }
+    assert {one.name for one in asked()} - exposed <= {"anteroom_gauges_not_refreshed_total"}
+    assert exposed >= known().keys() - {"anteroom_gauges_not_refreshed_total"}
+    assert 'anteroom_neighbour_up{name="pacs",neighbour="destination"} 1.0' in seen.metrics
+    assert 'anteroom_neighbour_up{name="",neighbour="mail"} 1.0' in seen.metrics
+    assert "anteroom_dead_letters 0.0" in seen.metrics
+
+
+def test_metrics_are_nobody_elses_business(seen: Seen) -> None:
+    assert seen.public == (401, 200)
 
 
 def test_only_events_about_patients_name_them(seen: Seen) -> None:

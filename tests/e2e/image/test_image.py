@@ -119,6 +119,7 @@ def cluster(
 
     def variables(workload: str, port: int) -> dict[str, str]:
         values = {**environment(found, containers[workload]), **ours_here, "ANTEROOM_HTTP_PORT": str(port)}
+        values |= {"ANTEROOM_TELEMETRY_METRICS_PORT": "0", "ANTEROOM_TELEMETRY_METRICS_HOST": "127.0.0.1"}
         for door in ("ANTEROOM_UPLOAD_DICOM_PORT", "ANTEROOM_MATCH_HL7_PORT"):
             if int(values.get(door, "-1")) > 0:
                 values[door] = str(free_port())

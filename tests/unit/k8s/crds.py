@@ -1,4 +1,5 @@
-"""JSON Schema of the fields that k8s/ uses of KEDA's and Strimzi's resources, and of Kustomize's own files.
+"""JSON Schema of the fields that k8s/ uses of the resources of KEDA, Strimzi and the Prometheus Operator, and
+of Kustomize's own files.
 
 By hand after their published definitions; strict: a field that is not here fails, so a slip of the pen
 does too.
@@ -218,7 +219,35 @@ KAFKA = resource(
     ),
 )
 
+_DURATION: Schema = {"type": "string", "pattern": "^[0-9]+[smhd]$"}
+POD_MONITOR = resource(
+    "monitoring.coreos.com/v1",
+    "PodMonitor",
+    closed(
+        "selector podMetricsEndpoints",
+        selector=closed("matchLabels", matchLabels=LABELS),
+        podMetricsEndpoints=some(
+            closed("port", port=TEXT, path=TEXT, interval=_DURATION, scrapeTimeout=_DURATION)
+        ),
+    ),
+)
+_ALERT = closed(
+    "alert expr labels annotations",
+    alert={"type": "string", "pattern": "^Anteroom[A-Za-z0-9]+$"},
+    expr=TEXT,
+    labels=closed("severity", severity=one_of("info", "warning", "critical")),
+    annotations=closed("summary description", summary=TEXT, description=TEXT),
+    **{"for": _DURATION},
+)
+PROMETHEUS_RULE = resource(
+    "monitoring.coreos.com/v1",
+    "PrometheusRule",
+    closed("groups", groups=some(closed("name rules", name=TEXT, rules=some(_ALERT)))),
+)
+
 CRDS: dict[str, Schema] = {
+    "PodMonitor": POD_MONITOR,
+    "PrometheusRule": PROMETHEUS_RULE,
     "ScaledObject": SCALED_OBJECT,
     "TriggerAuthentication": TRIGGER_AUTHENTICATION,
     "KafkaTopic": KAFKA_TOPIC,
@@ -235,7 +264,7 @@ _GENERATOR = some(
         envs=some(TEXT),
         files=some(TEXT),
         literals=some(TEXT),
-        options=closed("", disableNameSuffixHash={"type": "boolean"}),
+        options=closed("", disableNameSuffixHash={"type": "boolean"}, labels=LABELS),
     )
 )
 KUSTOMIZATION: Schema = closed(

@@ -23,7 +23,7 @@ async def test_every_route_is_answered_by_its_service() -> None:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-async def test_probes_and_prometheus_ask_what_every_process_answers(overlay: str) -> None:
+async def test_probes_ask_what_every_process_answers(overlay: str) -> None:
     known = await paths_of_every_process()
     for document, container in ours(rendered(overlay)):
         if document["kind"] not in {"Deployment", "StatefulSet"}:
@@ -34,11 +34,8 @@ async def test_probes_and_prometheus_ask_what_every_process_answers(overlay: str
             "livenessProbe": "/healthz",
             "readinessProbe": "/readyz",
         }
-        annotations = template(document)["metadata"]["annotations"]
-        assert {*asked.values(), annotations["prometheus.io/path"]} <= known
+        assert set(asked.values()) <= known
         assert {container[p]["httpGet"]["port"] for p in asked} == {"http"}
-        ports = {p["name"]: p["containerPort"] for p in container["ports"]}
-        assert annotations["prometheus.io/port"] == str(ports["http"])
 
 
 async def test_no_line_of_the_table_is_idle() -> None:

@@ -159,7 +159,8 @@ def test_ports_are_those_that_are_listened_on(
     settings = loaded(environment(found, container), tmp_path, monkeypatch)
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert settings.http.host == "0.0.0.0"
-    wanted = {"http": settings.http.port}
+    assert settings.telemetry.metrics_host == "0.0.0.0"
+    wanted = {"http": settings.http.port, "metrics": settings.telemetry.metrics_port}
     if name == "dicom":
         wanted["dicom"] = settings.upload.dicom_port
         assert settings.upload.dicom_host == "0.0.0.0"
@@ -179,7 +180,7 @@ def test_ports_are_the_defaults_of_the_code() -> None:
         p["name"]: p["containerPort"]
         for _, c in ours(found)
         for p in c.get("ports", [])
-        if p["name"] != "http"
+        if p["name"] not in {"http", "metrics"}
     }
     assert numbers == {"dicom": defaults.upload.dicom_port, "hl7": defaults.match.hl7_port}
 

@@ -82,6 +82,8 @@ def test_every_file_is_used() -> None:
         ("ScaledObject", lambda d: d["spec"]["triggers"][0].update(type="kafak")),
         ("KafkaTopic", lambda d: d["spec"].update(partition=1)),
         ("KafkaUser", lambda d: d["spec"]["authorization"]["acls"][0].update(operation="Read")),
+        ("PodMonitor", lambda d: d["spec"]["podMetricsEndpoints"][0].update(targetport="metrics")),
+        ("PrometheusRule", lambda d: d["spec"]["groups"][0]["rules"][0].update(fore="5m")),
         ("Deployment", lambda d: d["spec"]["template"]["spec"]["containers"][0].update(readynessProbe={})),
         ("NetworkPolicy", lambda d: d["spec"].update(policyType=["Ingress"])),
     ],
