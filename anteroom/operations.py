@@ -18,6 +18,7 @@ from kit.metrics import BUS_LAG, DEAD_LETTERS, DISK_FREE, DISK_SIZE, OLDEST_TASK
 from kit.service import Caller, Kit, Service
 from kit.tasks import TaskDoc
 from schemas.catalogue import TOPICS
+from services.portal.accounts import record
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ def build(kit: Kit) -> Service:
     async def replay(letter_id: str, caller: Principal = Caller) -> dict[str, str]:
         """Deliver the event again to the group it died in, and to no other."""
         caller.require(Role.ADMIN)
+        await record(kit, caller, "replayed", "dead-letter", letter_id[:64])
         await kit.bus.replay(letter_id)
         return {"replaying": letter_id}
 

@@ -55,6 +55,7 @@ TOPICS: dict[str, Topic] = {
         view.StudyViewed,
         forward.StudyForwarded,
         forward.ForwardFailed,
+        forward.DeliveryRetried,
         notify.NoticeSent,
         notify.NoticeFailed,
     )

@@ -22,6 +22,18 @@ class StudyForwarded(Event):
     proof: Proof
 
 
+class DeliveryRetried(Event):
+    """A person had a failed delivery tried again. Key: the study."""
+
+    topic: ClassVar[str] = "delivery-retried"
+    owner: ClassVar[str] = "forward"
+    study_id: str
+    delivery_id: str
+    destination: str
+    account_id: str
+    account: str
+
+
 class ForwardFailed(Event):
     """A delivery needs a person: it was refused for good, or retries are used up. Key: the study."""
 

@@ -25,6 +25,7 @@ _COMMANDS = {
     "migrate": ("moving", "Move an installation of one machine into a cluster."),
     "account": ("accounts", "Accounts and their tokens."),
     "group": ("groups", "Groups of accounts."),
+    "audit": ("audit", "Check that the audit trail is as it was written."),
     "retention": ("retention", "How long images are kept."),
     "request": ("asking", "Ask somebody without an account for images."),
     "destination": ("destinations", "Where approved studies go."),

@@ -9,8 +9,9 @@ from pydantic import BaseModel
 from kit.access import may_view_id, sees_all
 from kit.destinations import DESTINATIONS
 from kit.errors import Forbidden, NotFound, PermanentError, Stale, TransientError
-from kit.identity import Principal, Role
+from kit.identity import Account, Principal, Role
 from kit.service import Caller
+from schemas.forward import DeliveryRetried
 from schemas.shapes import Proof
 from services.forward.means import Means
 from services.forward.models import DELIVERIES, NEWEST_DECISIONS, Delivery, Note
@@ -86,7 +87,7 @@ def view(delivery: Delivery) -> DeliveryView:
     )
 
 
-async def retry(means: Means, delivery_id: str) -> Delivery:
+async def retry(means: Means, delivery_id: str, by: Account) -> Delivery:
     """A failed delivery goes on where it stopped. Raises NotFound, Stale, VersionConflict."""
     documents = means.kit.documents
     delivery = await documents.get(DELIVERIES, delivery_id)
@@ -108,7 +109,18 @@ async def retry(means: Means, delivery_id: str) -> Delivery:
     delivery.finished_at = None
     delivery.due_at = means.kit.clock()
     begin_proof(delivery)
-    await documents.save(DELIVERIES, delivery)
+    retried = DeliveryRetried.first(
+        time=means.kit.clock(),
+        key=delivery.study_id,
+        correlation_id=delivery.correlation_id,
+        step=f"{delivery.id}.{delivery.episode}",
+        study_id=delivery.study_id,
+        delivery_id=delivery.id,
+        destination=delivery.destination,
+        account_id=by.id,
+        account=by.name,
+    )
+    await documents.save(DELIVERIES, delivery, [retried])
     return delivery
 
 
@@ -154,7 +166,7 @@ def routes(means: Means, poke: Callable[[str], Awaitable[None]]) -> APIRouter:
     @router.post("/deliveries/{delivery_id}/retry")
     async def retry_delivery(delivery_id: str, caller: Principal = Caller) -> DeliveryView:
         caller.require(Role.APPROVE)
-        delivery = await retry(means, delivery_id)
+        delivery = await retry(means, delivery_id, caller.account)
         await poke(delivery.destination)
         return view(delivery)
 

@@ -123,7 +123,7 @@ async def members_of(kit: Kit, group_id: str) -> list[Account]:
 async def record(kit: Kit, who: Principal, action: str, kind: str, object_id: str, detail: str = "") -> None:
     """Into the audit trail, before it is done."""
     await changing(
-        kit.documents, who.account, kit.clock(), action=action, kind=kind, object_id=object_id, detail=detail
+        kit, who.account, kit.clock(), action=action, kind=kind, object_id=object_id, detail=detail
     )
 
 

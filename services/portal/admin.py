@@ -12,9 +12,10 @@ from kit.errors import NotFound
 from kit.identity import TOKENS, Account, Principal, Role, Token, token_id
 from kit.ids import secret_token
 from kit.service import Caller, Kit
-from services.portal import accounts, destinations
+from services.portal import accounts, destinations, trail
 from services.portal.accounts import account_by, account_id, record
 from services.portal.models import AUDIT, AuditEntry
+from services.portal.rules.chain import BEGIN, Head
 
 
 class AccountFields(BaseModel):
@@ -90,6 +91,17 @@ class ShownEntry(BaseModel):
     kind: str
     object_id: str
     detail: str
+
+
+class ShownChain(BaseModel):
+    """`seq` and `hash` are of the last entry that holds; `unchained` counts entries of earlier versions."""
+
+    seq: int
+    hash: str
+    end: bool
+    broken_at: int | None
+    reason: str
+    unchained: int
 
 
 class Trail(BaseModel):
@@ -225,11 +237,30 @@ def _destination_routes(router: APIRouter, kit: Kit) -> None:
 
 
 def _shown_destination(destination: Destination) -> ShownDestination:
-    fields = destination.model_dump(exclude={"id", "causes"})
+    fields = destination.model_dump(exclude={"id", "causes", "seq", "previous", "hash", "ref"})
     return ShownDestination(name=destination.id, **fields)
 
 
 def _audit_routes(router: APIRouter, kit: Kit) -> None:
+    @router.get("/audit/chain")
+    async def chain(
+        after: int = Query(default=0, ge=0, description="begin behind this entry"),
+        hash: str = Query(default=BEGIN, min_length=64, max_length=64, description="of that entry"),
+        limit: int = Query(default=20_000, ge=1, le=100_000),
+        who: Principal = Caller,
+    ) -> ShownChain:
+        """Check that no entry was changed, taken out or put in; go on behind `seq` until `end`."""
+        who.require(Role.ADMIN)
+        found = await trail.verify(kit, Head(after, hash), limit)
+        return ShownChain(
+            seq=found.head.seq,
+            hash=found.head.hash,
+            end=found.end,
+            broken_at=found.broken.seq if found.broken is not None else None,
+            reason=found.broken.reason if found.broken is not None else "",
+            unchained=await trail.unchained(kit) if found.end else 0,
+        )
+
     @router.get("/audit")
     async def audit(
         account: str = Query(default="", max_length=64, description="id of an account"),
@@ -254,4 +285,6 @@ def _audit_routes(router: APIRouter, kit: Kit) -> None:
 
 
 def _entry(item: AuditEntry) -> ShownEntry:
-    return ShownEntry.model_validate(item.model_dump(exclude={"id", "causes"}))
+    return ShownEntry.model_validate(
+        item.model_dump(exclude={"id", "causes", "seq", "previous", "hash", "ref"})
+    )

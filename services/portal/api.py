@@ -44,7 +44,7 @@ class Decided(BaseModel):
 
 def routes(kit: Kit, page_limit: int) -> APIRouter:
     router = APIRouter(prefix="/api", tags=["studies"])
-    views = Views(kit.documents)
+    views = Views(kit)
 
     @router.get("/whoami")
     async def whoami(who: Principal = Caller) -> WhoAmI:

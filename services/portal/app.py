@@ -3,13 +3,23 @@
 from functools import partial
 
 from kit.service import Kit, Service
-from schemas.forward import ForwardFailed, StudyForwarded
+from schemas.forward import DeliveryRetried, ForwardFailed, StudyForwarded
 from schemas.match import StudyMatched, StudyUnmatched
 from schemas.portal import StudyDecided, StudyExpired
 from schemas.upload import SubmissionClosed, SubmissionOpened
 from schemas.validate import StudyArrived, StudyRemoved, StudyUpdated, SubmissionValidated
 from schemas.view import StudyViewed
-from services.portal import admin, api, audience, audit, directory, handlers, requesting_api
+from services.portal import (
+    admin,
+    api,
+    audience,
+    audit,
+    directory,
+    groups_api,
+    handlers,
+    requesting_api,
+    retention_api,
+)
 from services.portal.gauges import measure_waiting
 from services.portal.holding import holding
 from services.portal.live import Live
@@ -61,6 +71,7 @@ def build(kit: Kit, settings: PortalSettings) -> Service:
     opened = partial(handlers.study_viewed, kit)
     kit.bus.subscribe(StudyViewed, GROUP, live.after(opened, lambda e: [e.study_id]))
     kit.bus.subscribe(StudyViewed, "portal-audit", partial(audit.viewed, kit))
+    kit.bus.subscribe(DeliveryRetried, "portal-audit", partial(audit.retried, kit))
     retention = Retention(kit)
     kit.bus.subscribe(StudyExpired, "portal-audit", partial(audit.expired, kit))
     kit.bus.subscribe(StudyRemoved, "portal-audit", partial(audit.removed, kit))
@@ -73,7 +84,7 @@ def build(kit: Kit, settings: PortalSettings) -> Service:
     kit.bus.subscribe(SubmissionOpened, "portal-tracks", live.after(begun, lambda e: [e.submission_id]))
     kit.bus.subscribe(SubmissionClosed, "portal-tracks", live.after(over, lambda e: [e.submission_id]))
     kit.bus.subscribe(SubmissionValidated, "portal-tracks", live.after(checked, lambda e: [e.submission_id]))
-    running = (spreading, Cleaner(kit), held.runner)
+    running = (spreading, Cleaner(kit), held.runner, retention.looking, retention.removing)
     pages = [
         static.routes(),
         language.routes(),

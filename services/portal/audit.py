@@ -2,14 +2,15 @@
 
 from datetime import datetime
 
-from kit.documents.port import Documents
 from kit.identity import Account, Principal
-from kit.ids import derived_id, random_id
+from kit.ids import derived_id
 from kit.service import Kit
+from schemas.forward import DeliveryRetried
 from schemas.portal import StudyDecided, StudyExpired
 from schemas.validate import StudyRemoved
 from schemas.view import StudyViewed
-from services.portal.models import AUDIT, AuditEntry
+from services.portal.models import AuditEntry
+from services.portal.trail import append
 
 _REMEMBERED = 5000
 
@@ -18,7 +19,8 @@ async def decided(kit: Kit, event: StudyDecided) -> None:
     """Consumes our own event: the entry follows the decision even when the process dies in between."""
     decision = event.decision
     entry = AuditEntry(
-        id=derived_id("audit", event.id),
+        id="",
+        ref=event.id,
         time=event.time,
         account_id=decision.by.id,
         account=decision.by.name,
@@ -27,13 +29,14 @@ async def decided(kit: Kit, event: StudyDecided) -> None:
         object_id=decision.study_id,
         detail=f"revision {decision.study_revision}, match {decision.match_revision}, by {decision.by.kind}",
     )
-    await kit.documents.insert_many(AUDIT, [entry])
+    await append(kit, entry)
 
 
 async def viewed(kit: Kit, event: StudyViewed) -> None:
     """Who looked at the images, by whichever way: page, viewer, DICOMweb or share link."""
     entry = AuditEntry(
-        id=derived_id("audit", event.id),
+        id="",
+        ref=event.id,
         time=event.time,
         account_id=event.account_id,
         account=event.account,
@@ -42,7 +45,22 @@ async def viewed(kit: Kit, event: StudyViewed) -> None:
         object_id=event.study_id,
         detail=f"link {event.grant_id[:12]}" if event.grant_id else "",
     )
-    await kit.documents.insert_many(AUDIT, [entry])
+    await append(kit, entry)
+
+
+async def retried(kit: Kit, event: DeliveryRetried) -> None:
+    entry = AuditEntry(
+        id="",
+        ref=event.id,
+        time=event.time,
+        account_id=event.account_id,
+        account=event.account,
+        action="retried",
+        kind="study",
+        object_id=event.study_id,
+        detail=f"delivery to {event.destination}",
+    )
+    await append(kit, entry)
 
 
 async def expired(kit: Kit, event: StudyExpired) -> None:
@@ -55,7 +73,8 @@ async def removed(kit: Kit, event: StudyRemoved) -> None:
 
 async def _by_policy(kit: Kit, event: StudyExpired | StudyRemoved, action: str, detail: str) -> None:
     entry = AuditEntry(
-        id=derived_id("audit", event.id),
+        id="",
+        ref=event.id,
         time=event.time,
         account_id="policy:retention",
         account="Retention",
@@ -64,11 +83,11 @@ async def _by_policy(kit: Kit, event: StudyExpired | StudyRemoved, action: str, 
         object_id=event.study_id,
         detail=detail,
     )
-    await kit.documents.insert_many(AUDIT, [entry])
+    await append(kit, entry)
 
 
 async def changing(
-    documents: Documents,
+    kit: Kit,
     who: Account,
     now: datetime,
     *,
@@ -79,7 +98,7 @@ async def changing(
 ) -> None:
     """Called before an administrator's change, so that none happens unrecorded."""
     entry = AuditEntry(
-        id=random_id(),
+        id="",
         time=now,
         account_id=who.id,
         account=who.name,
@@ -88,23 +107,24 @@ async def changing(
         object_id=object_id,
         detail=detail,
     )
-    await documents.insert_many(AUDIT, [entry])
+    await append(kit, entry)
 
 
 class Views:
     """Records who looked at a study, once an hour each."""
 
-    def __init__(self, documents: Documents) -> None:
-        self._documents = documents
+    def __init__(self, kit: Kit) -> None:
+        self._kit = kit
         self._written: set[str] = set()
 
     async def seen(self, who: Principal, study_id: str, now: datetime) -> None:
         hour = now.strftime("%Y%m%d%H")
-        entry_id = derived_id("seen", who.account.id, study_id, hour)
-        if entry_id in self._written:
+        ref = derived_id("seen", who.account.id, study_id, hour)
+        if ref in self._written:
             return
         entry = AuditEntry(
-            id=entry_id,
+            id="",
+            ref=ref,
             time=now,
             account_id=who.account.id,
             account=who.account.name,
@@ -112,7 +132,7 @@ class Views:
             kind="study",
             object_id=study_id,
         )
-        await self._documents.insert_many(AUDIT, [entry])
+        await append(self._kit, entry)
         if len(self._written) >= _REMEMBERED:
             self._written.clear()
-        self._written.add(entry_id)
+        self._written.add(ref)

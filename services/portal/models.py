@@ -111,8 +111,14 @@ class Case(Doc):
 
 
 class AuditEntry(Doc):
-    """Who did or saw what, when. Inserted, never changed."""
+    """Who did or saw what, when. Inserted, never changed; see rules/chain.py."""
 
+    seq: int | None = None
+    """Its number in the chain; None in entries of a version without one."""
+    previous: str = ""
+    hash: str = ""
+    ref: str = ""
+    """What it is about is entered once under this name."""
     time: Instant
     account_id: str
     account: str
@@ -139,7 +145,7 @@ CASES = Collection(
 AUDIT = Collection(
     "audit",
     AuditEntry,
-    fields=("time", "account_id", "object_id", "action"),
+    fields=("time", "account_id", "object_id", "action", "seq", "ref"),
     compound=(("account_id", "time"), ("object_id", "time"), ("action", "time")),
 )
 

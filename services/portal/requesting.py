@@ -187,7 +187,7 @@ async def _saved(kit: Kit, grant: Grant) -> bool:
 
 async def _note(kit: Kit, who: Principal, action: str, grant: Grant, detail: str = "") -> None:
     await changing(
-        kit.documents,
+        kit,
         who.account,
         kit.clock(),
         action=action,

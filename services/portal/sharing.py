@@ -93,9 +93,7 @@ async def share(kit: Kit, who: Principal, study_id: str, wish: Wish) -> Shared:
     path = f"/share/{secret}"
     mails = [_mail(kit, grant, "share", path, grant.expires_at)] if wish.email or wish.phone else []
     detail = f"link {grant.id[:12]}, until {grant.expires_at:%Y-%m-%d}, {wish.protection}"
-    await changing(
-        kit.documents, who.account, now, action="share", kind="study", object_id=study_id, detail=detail
-    )
+    await changing(kit, who.account, now, action="share", kind="study", object_id=study_id, detail=detail)
     await kit.documents.save(GRANTS, grant, mails)
     return Shared(grant, path, pin, mailed=bool(mails))
 
@@ -118,7 +116,7 @@ async def revoke(kit: Kit, who: Principal, study_id: str, grant_id: str) -> None
             return
         grant.revoked_at = now
         await changing(
-            kit.documents,
+            kit,
             who.account,
             now,
             action="unshare",

@@ -112,7 +112,7 @@ def routes(kit: Kit, settings: PortalSettings, live: Live) -> APIRouter:  # noqa
             raise Refused("no-colleague", "Choose a colleague or a department.")
         ends = text(form, "end") == "yes"
         await changing(
-            kit.documents,
+            kit,
             who.account,
             kit.clock(),
             action="unshare" if ends else "share",

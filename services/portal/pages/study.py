@@ -14,6 +14,7 @@ from kit.identity import Principal, Role
 from kit.ids import random_id
 from kit.service import Caller, Kit
 from schemas.shapes import Candidate, Demographics, Order, SeriesSummary, Study
+from services.portal.accounts import record
 from services.portal.audit import Views
 from services.portal.decisions import visible_case
 from services.portal.handlers import destination_names
@@ -39,7 +40,7 @@ _FIELD_NAMES = {"name": "Name", "birth_date": "Born", "sex": "Sex", "patient_id"
 
 def routes(kit: Kit, settings: PortalSettings, live: Live, held: Holding, retention: Retention) -> APIRouter:
     router = APIRouter(prefix="/studies", tags=["pages"], include_in_schema=False)
-    views = Views(kit.documents)
+    views = Views(kit)
 
     async def page(
         request: Request,
@@ -155,11 +156,17 @@ def routes(kit: Kit, settings: PortalSettings, live: Live, held: Holding, retent
     @router.get("/{study_id}/download")
     async def download(request: Request, study_id: str, who: Principal = Caller) -> Response:
         case, _ = await visible_case(kit.documents, who, study_id)
-        if not may_download(who):
-            raise Forbidden("view-only", "These images may be looked at, but not taken along.")
+        await _taken_along(kit, who, case)
         return see_other(request, f"/dicomweb/study/{case.id}/archive")
 
     return router
+
+
+async def _taken_along(kit: Kit, who: Principal, case: Case) -> None:
+    """Into the audit trail. Raises Forbidden for whom may only look."""
+    if not may_download(who):
+        raise Forbidden("view-only", "These images may be looked at, but not taken along.")
+    await record(kit, who, "downloaded", "study", case.id)
 
 
 async def _values(

@@ -126,7 +126,7 @@ async def _count(kit: Kit, account: Account | None, address: str, what: str, key
 
 async def note(kit: Kit, who: Account, action: str, detail: str = "", *, about: str | None = None) -> None:
     await changing(
-        kit.documents,
+        kit,
         who,
         kit.clock(),
         action=action,

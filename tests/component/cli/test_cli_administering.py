@@ -42,3 +42,23 @@ def test_retention_is_set_and_shown(server: Server):
     unknown = run(server.group("retention", "keep", "nothing"))
     assert "There is no such study" in unknown.err
     assert "no such study" in run(server.group("retention", "release", "nothing")).err
+
+
+def test_the_audit_trail_is_checked(server: Server):
+    run(server.group("account", "add", "Watched"))
+    checked = run(server.group("audit", "verify"))
+    assert "none changed" in checked.out, checked.err
+    end = checked.out.rsplit("Its end: ", 1)[1].strip()
+    run(server.group("account", "add", "Watched too"))
+    assert run(server.group("audit", "verify", "--since", end)).status == 0
+    number, _, mark = end.partition(":")
+    anew = run(server.group("audit", "verify", "--since", f"{number}:{mark[::-1]}"))
+    assert (anew.status, "written anew" in anew.err) == (1, True)
+    cut = run(server.group("audit", "verify", "--since", f"{int(number) + 900}:{mark}"))
+    assert (cut.status, "cut off" in cut.err) == (1, True)
+
+
+def test_a_replay_is_entered_in_the_trail(server: Server):
+    assert run(server.command("replay", "0" * 32)).status == 1
+    trail = run(server.group("audit", "verify"))
+    assert trail.status == 0

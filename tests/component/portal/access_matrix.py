@@ -93,6 +93,7 @@ _allow(
     POST /admin/accounts/{account}/unlock ?
     GET /admin/audit
     GET /admin/audit.csv
+    POST /admin/audit/check
     GET /admin/destinations
     GET /admin/destinations-new
     POST /admin/destinations-new
@@ -128,6 +129,7 @@ _allow(
     POST /api/accounts
     PATCH /api/accounts/{text} ?
     GET /api/audit
+    GET /api/audit/chain
     GET /api/dead-letters
     POST /api/dead-letters/{letter_id}/replay ?
     POST /api/destinations

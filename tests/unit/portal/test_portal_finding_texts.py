@@ -21,7 +21,7 @@ from services.validate.texts import TEXTS
 OTHERS = [language for language in LANGUAGES if language != DEFAULT]
 ROOT = Path(__file__).parents[3]
 FOR_PROGRAMS = {
-    "bad-boundary", "bad-checksum", "bad-header", "bad-metadata", "bad-method", "bad-multipart",
+    "bad-boundary", "bad-form", "bad-checksum", "bad-header", "bad-metadata", "bad-method", "bad-multipart",
     "bad-ordinals", "bad-recipient", "bad-urgency", "checksum-mismatch", "empty-batch", "field-too-long",
     "incomplete-body", "length-needed", "no-boundary", "no-files", "no-instances", "ordinals-received",
     "too-large", "too-long", "too-many-fields", "too-many-parts", "too-many-pieces", "tus-version",

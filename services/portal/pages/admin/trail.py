@@ -13,9 +13,13 @@ from kit.documents.port import In, Range, Scalar, instant_text
 from kit.errors import Refused
 from kit.identity import Principal
 from kit.service import Kit
+from services.portal import trail
 from services.portal.accounts import all_accounts, record
 from services.portal.models import AUDIT, AuditEntry
 from services.portal.pages.admin.desk import Administrator, show
+from services.portal.pages.forms import read_form
+from services.portal.pages.frame import render
+from services.portal.rules.chain import Head
 
 ACTIONS = {
     "saw": "opened a study",
@@ -46,16 +50,24 @@ ACTIONS = {
     "approved": "approved a request",
     "declined": "declined a request",
     "replayed": "delivered again",
+    "retried": "tried a delivery again",
     "exported": "exported the audit trail",
     "retention-changed": "changed how long images are kept",
     "kept": "keeps a study",
     "released": "left a study to the policy",
     "expired": "let images go",
     "images-removed": "removed images",
-    "shared": "shared a study",
+    "share": "shared a study",
+    "unshare": "ended a share",
+    "viewed": "looked at images",
+    "asked-for-images": "asked somebody for images",
+    "opened-link": "opened a link",
+    "wrong-pin": "gave a wrong PIN",
+    "revoked-link": "took a link back",
     "downloaded": "downloaded a study",
 }
 _PAGE = 100
+_ALL = 10_000_000
 Where = dict[str, Scalar | Range | In]
 
 
@@ -89,6 +101,14 @@ def add(router: APIRouter, kit: Kit) -> None:
             actions=ACTIONS,
             names=names,
         )
+
+    @router.post("/audit/check")
+    async def check(request: Request, who: Principal = Administrator) -> Response:
+        """Whether the whole trail holds, as a part of the page."""
+        await read_form(request)
+        found = await trail.verify(kit, Head(), _ALL)
+        unchained = await trail.unchained(kit)
+        return await render(request, "admin/audit-checked.html", who=who, found=found, unchained=unchained)
 
     @router.get("/audit.csv")
     async def export(
@@ -139,7 +159,7 @@ def _midnight(kit: Kit, text: str) -> datetime | None:
 
 
 async def _csv(kit: Kit, where: Where) -> AsyncIterator[bytes]:
-    yield _line(["time", "account_id", "account", "action", "kind", "object_id", "detail"])
+    yield _line(["time", "account_id", "account", "action", "kind", "object_id", "detail", "number", "hash"])
     cursor: str | None = None
     while True:
         page = await kit.documents.find(
@@ -154,7 +174,8 @@ async def _csv(kit: Kit, where: Where) -> AsyncIterator[bytes]:
 
 def _cells(entry: AuditEntry) -> list[str]:
     texts = [entry.account_id, entry.account, entry.action, entry.kind, entry.object_id, entry.detail]
-    return [instant_text(entry.time), *(_harmless(text) for text in texts)]
+    number = str(entry.seq) if entry.seq is not None else ""
+    return [instant_text(entry.time), *(_harmless(text) for text in texts), number, entry.hash]
 
 
 def _harmless(text: str) -> str:
