@@ -8,6 +8,7 @@ application/offset+octet-stream would have brought: offsets count those bytes al
 
 import base64
 import binascii
+import re
 from collections.abc import AsyncIterator
 
 from kit.errors import Refused, TooLarge
@@ -17,7 +18,7 @@ from services.upload.parts import Chunk
 
 KIND = "multipart/form-data"
 _FIELD_BYTES = 64 << 10
-_MOST_DIGITS = 16
+_NAME = re.compile(r';\s*name="(bytes|[0-9]{1,16})"', re.ASCII)
 _WRAPPING, _LEAST_LIMIT = 4, 64 << 10
 """A form may be so many times as long as what it brings: names and base64 are more than empty files."""
 
@@ -59,10 +60,11 @@ class FormBody:
 
 async def _unwrapped(form: Multipart) -> AsyncIterator[Chunk]:
     async for part in form.parts():
-        name = part.disposition.get("name", "")
+        named = _NAME.search(part.headers.get("content-disposition", ""))
+        name = named[1] if named else ""
         if name == "bytes":
             yield _decoded(await part.text(_FIELD_BYTES))
-        elif name.isascii() and name.isdigit() and len(name) <= _MOST_DIGITS:
+        elif name:
             async for chunk in _file(part, int(name)):
                 yield chunk
         else:

@@ -1,6 +1,7 @@
 """A request's head is bounded in time and size."""
 
 import asyncio
+import hashlib
 import socket
 
 import pytest
@@ -11,9 +12,13 @@ from kit.http_protocol import BoundedHttpProtocol
 
 
 async def _answer(scope, receive, send) -> None:
-    while (await receive()).get("more_body"):
-        pass
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    digest, more = hashlib.sha256(), True
+    while more:
+        message = await receive()
+        digest.update(message.get("body", b""))
+        more = message.get("more_body", False)
+    headers = [(b"content-length", b"2"), (b"x-digest", digest.hexdigest().encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b"ok"})
 
 
@@ -64,3 +69,20 @@ async def test_a_slow_body_and_a_second_request_are_served(port: int) -> None:
     writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
     assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
     writer.close()
+
+
+async def test_pieces_that_follow_fast_come_whole_and_in_order(port: int) -> None:
+    body = bytes(range(256)) * 8192
+    for _ in range(2):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(3):
+            writer.write(f"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode())
+            for at in range(0, len(body), 16384):
+                writer.write(body[at : at + 16384])
+                await writer.drain()
+            answer = await reader.readuntil(b"ok")
+            assert answer.startswith(b"HTTP/1.1 200")
+            assert hashlib.sha256(body).hexdigest().encode() in answer
+        writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9999999\r\n\r\n" + body[:100_000])
+        writer.close()
+        await writer.wait_closed()
