@@ -1,11 +1,12 @@
 """News into notices, and notices onto the wire."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from kit.documents.port import Range
-from kit.errors import PermanentError, TransientError, Uncertain, VersionConflict
+from kit.errors import NoSpace, PermanentError, TransientError, Uncertain, VersionConflict
 from kit.metrics import NOTICES as NOTICES_ENDED
 from schemas.envelope import Event
 from schemas.notify import NoticeFailed, NoticeSent
@@ -19,6 +20,7 @@ _log = logging.getLogger(__name__)
 _WAIT_FOR_CONTACTS = 4
 """Tries before news is told without the recipients of a submission nobody announced."""
 _DIGEST_MOST = 500
+_AGAIN_S = 1.0
 
 _DIGEST_NAMES = {
     Kind.FAILED: "failed",
@@ -313,11 +315,21 @@ def failed(ports: Ports, notice: Notice, reason: str, step: str = "") -> Sequenc
 
 
 async def _edit(ports: Ports, notice_id: str, edit: Callable[[Notice], Sequence[Event]]) -> None:
-    """A delivery report may save the notice in between: read again and redo."""
+    """A delivery report may save the notice in between: read again and redo.
+
+    Nobody else knows what became of the attempt, and without that it would be made again: so this is
+    written down as soon as the store is back, for as long as the lease is ours.
+    """
 
     def change(notice: Notice | None) -> tuple[Notice, Sequence[Event]] | None:
         if notice is None:
             return None
         return notice, edit(notice)
 
-    await ports.change(NOTICES, notice_id, change)
+    while True:
+        try:
+            await ports.change(NOTICES, notice_id, change)
+            return
+        except (TransientError, NoSpace) as error:
+            _log.warning("what became of a notice can't be written down yet: %s", error)
+            await asyncio.sleep(_AGAIN_S)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kit.errors import PermanentError, Unavailable, Uncertain
+from kit.errors import NoSpace, PermanentError, StoreAway, Unavailable, Uncertain
 from schemas.notify import NoticeSent
 from schemas.shapes import Person
 from services.notify import tasks
@@ -25,6 +25,26 @@ async def test_sent_once_and_told(bench: Bench, mail_server: MailServer) -> None
     events = [event for _, event in await bench.kit.bus.read()]
     assert [type(event) for event in events] == [NoticeSent]
     assert events[0].cause == "e"
+
+
+@pytest.mark.parametrize("trouble", [StoreAway("document store", "away"), NoSpace("disk-full", "full")])
+async def test_a_store_that_is_away_after_the_message_went_out_costs_no_second_message(
+    bench: Bench, mail_server: MailServer, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
+    monkeypatch.setattr(tasks, "_AGAIN_S", 0.01)
+    save, failures = bench.kit.documents.save, [trouble] * 3
+
+    async def failing(collection, doc, emits=()):
+        if doc.state is State.SENT and failures:
+            raise failures.pop()
+        return await save(collection, doc, emits)
+
+    notice = await bench.queue()
+    monkeypatch.setattr(bench.kit.documents, "save", failing)
+    await tasks.deliver(bench.ports(mail_port=mail_server.port), notice)
+    assert (await bench.notice()).state is State.SENT
+    assert len(mail_server.received) == 1
+    assert failures == []
 
 
 async def test_an_interrupted_attempt_is_repeated_once_and_said(
