@@ -70,7 +70,7 @@ def until_viewable(server: Anteroom, series: Series) -> float:
     """From the first byte until a QIDO-RS query finds every image and the last one can be fetched."""
     api = Api(server.url, server.token)
     start = time.monotonic()
-    send(api, select([series.files[0].parent]), Wishes(), _Quiet())
+    send(api, select([series.files[0].parent]), Wishes(), Quiet())
     path = f"/dicomweb/studies?StudyInstanceUID={series.study_uid}&includefield=00201208"
     while True:
         found = api.get(path)
@@ -108,7 +108,7 @@ def _peer(pacs: Orthanc, series: Series, clients: int) -> float:
     return len(series.files) / (time.monotonic() - start)
 
 
-class _Quiet:
+class Quiet:
     def sent(self, size: int) -> None: ...
 
     def files_done(self, count: int) -> None: ...

@@ -1,0 +1,129 @@
+"""validate and forward on the real engines, 1, 2 and 4 processes: images/s, and the share of the ideal."""
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from anteroom.client.api import Api, ApiError
+from anteroom.client.files import select
+from anteroom.client.submission import Wishes, send
+from bench.cases.http_ingest import Quiet
+from bench.cluster import ADMIN, Cluster, cluster
+from bench.images import make_series
+from bench.result import Result
+from bench.servers import storescp
+
+STUDIES = 40
+IMAGES = 40
+WORKERS = (1, 2, 4)
+
+
+def run() -> Iterator[Result]:
+    for service, measure in (("validate", _validate), ("forward", _forward)):
+        rates: dict[int, float] = {}
+        for workers in WORKERS:
+            with tempfile.TemporaryDirectory(prefix="bench-") as name:
+                rates[workers] = measure(Path(name), workers)
+        for workers, rate in rates.items():
+            result = Result(f"{service}-{workers}-processes", "images/s on the engines", "higher")
+            ideal = rates[1] * min(workers, os.cpu_count() or 1)
+            result.notes = {
+                "of the ideal": f"{rate / ideal:.2f}",
+                "ideal": "one process times processes, no more than processors; the engines share these",
+            }
+            result.runs.append({"ours": rate})
+            yield result
+
+
+def _validate(root: Path, workers: int) -> float:
+    """Submissions lie ready for the processes that come; until all images are known."""
+    with cluster(root / "cluster") as place:
+        place.start("upload", "match", "portal")
+        _send(place, root)
+        api = Api(_url(place, "portal"), ADMIN)
+        place.start(*["validate"] * workers)
+        return _rate(lambda: _images(api))
+
+
+def _forward(root: Path, workers: int) -> float:
+    """Decisions lie ready for the processes that come; until the last image is a file at the receiver."""
+    received = root / "received"
+    with (
+        storescp(received) as port,
+        cluster(root / "cluster", _destination(port)) as place,
+    ):
+        place.start("upload", "validate", "match", "portal")
+        _send(place, root)
+        api = Api(_url(place, "portal"), ADMIN)
+        for study in _until_known(api):
+            _approve(api, study)
+        place.start(*["forward"] * workers)
+        return _rate(lambda: sum(1 for _ in received.iterdir()))
+
+
+def _rate(done: Callable[[], int]) -> float:
+    """Images/s from the time every process is ready until the end."""
+    start, before = time.monotonic(), done()
+    while (now := done()) < STUDIES * IMAGES:
+        time.sleep(0.1)
+    return (now - before) / (time.monotonic() - start)
+
+
+def _images(api: Api) -> int:
+    return sum(study["instances"] for study in _studies(api))
+
+
+def _studies(api: Api) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = api.post("/api/studies/search", {"limit": 100})["studies"]
+    return found
+
+
+def _destination(port: int) -> str:
+    return f"""
+[[destinations]]
+id = "bench"
+host = "127.0.0.1"
+port = {port}
+called_ae = "STORESCP"
+commitment = false
+"""
+
+
+def _url(place: Cluster, service: str) -> str:
+    return next(one.url for one in place.running if one.service == service)
+
+
+def _send(place: Cluster, root: Path) -> None:
+    api = Api(_url(place, "upload"), ADMIN)
+    for _ in range(STUDIES):
+        make_series(root / "series", IMAGES)
+        send(api, select([root / "series"]), Wishes(), Quiet())
+        shutil.rmtree(root / "series")
+
+
+def _until_known(api: Api) -> list[str]:
+    """Ids of the studies, once each has all its images."""
+    while True:
+        if _images(api) == STUDIES * IMAGES:
+            return [study["id"] for study in _studies(api)]
+        time.sleep(0.05)
+
+
+def _approve(api: Api, study: str) -> None:
+    patient = {"patient": {"patient_id": "L1", "issuer": "HOSPITAL", "name": "Local^Patient"}}
+    body = {"action": "approve", "destinations": ["bench"], "target": patient}
+    while True:
+        case = api.get(f"/api/studies/{study}")
+        revisions = {key: case[key] for key in ("study_revision", "match_revision")}
+        try:
+            api.post(f"/api/studies/{study}/decision", {**body, **revisions})
+        except ApiError as error:
+            if error.status != 409:
+                raise
+            time.sleep(0.2)  # it was looked at again meanwhile
+            continue
+        return
