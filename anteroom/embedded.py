@@ -18,7 +18,7 @@ from kit.identity import Identity
 from kit.ids import random_id
 from kit.objects.files import FileObjects
 from kit.service import Kit, Site
-from kit.workers import Workers
+from kit.workers import BEHIND, Workers
 
 
 class DataFolderInUse(AnteroomError):
@@ -72,7 +72,7 @@ def open_embedded(
         bus=EmbeddedBus(store, clock),
         objects=objects,
         identity=Identity(documents, clock),
-        workers=Workers(workers),
+        workers=Workers(workers, nice=BEHIND),
         clock=clock,
         site=site,
         site_key=site_key(key_file or data / "site.key"),

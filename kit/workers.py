@@ -7,6 +7,7 @@ that crashes its process or exceeds its time hurts nobody else: its caller gets 
 import asyncio
 import ctypes
 import multiprocessing
+import os
 import resource
 import signal
 import sys
@@ -26,6 +27,8 @@ R = TypeVar("R")
 _PARENT_DEATH_SIGNAL = 1
 _ADDRESS_SPACE = 6 << 30
 """A hostile image may end its helper with MemoryError, never the machine."""
+BEHIND = 10
+"""Niceness of helpers that nobody waits for: doors and pages go first where processors are short."""
 
 
 class WorkerDied(AnteroomError):
@@ -42,10 +45,11 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
 
 
-def _begin(logs: Configured | None) -> None:
+def _begin(logs: Configured | None, nice: int) -> None:
     """In each helper: Ctrl-C is the main process's business, memory is bounded, logs are as in the main
     process, libraries are quiet; and a helper that hangs does not outlive a main process that was killed."""
     _end_with_parent()
+    os.nice(nice)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
     if logs is not None:
@@ -62,8 +66,9 @@ def _do(marks: acts.Marks | None, job: Callable[..., R], args: list[Any], kwargs
 class Workers:
     """Helpers start with the first job and end when there was none for `idle` seconds."""
 
-    def __init__(self, count: int, *, idle: float = 60.0) -> None:
+    def __init__(self, count: int, *, idle: float = 60.0, nice: int = 0) -> None:
         self._count = count
+        self._nice = nice
         self._idle = idle
         self._pool: ProcessPool | None = None
         self._jobs = 0
@@ -105,7 +110,7 @@ class Workers:
                 max_workers=self._count,
                 max_tasks=2000,
                 initializer=_begin,
-                initargs=[configured()],
+                initargs=[configured(), self._nice],
                 context=multiprocessing.get_context("spawn"),
             )
         return self._pool

@@ -1,11 +1,13 @@
 """Wiring of the view service."""
 
+from dataclasses import replace
 from functools import partial
 
 from fastapi import APIRouter
 
 from kit.service import Kit, Service
 from kit.tasks import TaskRunner
+from kit.workers import Workers
 from schemas.validate import StudyArrived, StudyRemoved, StudyUpdated
 from services.view import (
     archive,
@@ -30,6 +32,7 @@ GROUP, PICTURES = "view", "view-pictures"
 
 
 def build(kit: Kit, settings: ViewSettings) -> Service:
+    kit = replace(kit, workers=Workers(settings.helpers))  # who looks at images never waits for validation
     changed = partial(handlers.study_changed, kit.documents)
     kit.bus.subscribe(StudyArrived, GROUP, changed)
     kit.bus.subscribe(StudyUpdated, GROUP, changed)
@@ -71,5 +74,5 @@ def build(kit: Kit, settings: ViewSettings) -> Service:
             viewer.routes(),
         ],
         start=[pictures.start, tasks.start],
-        stop=[tasks.stop],
+        stop=[tasks.stop, kit.workers.stop],
     )

@@ -7,7 +7,7 @@ import time
 import psutil
 import pytest
 
-from kit.workers import WorkerDied, Workers, WorkerTimeout
+from kit.workers import BEHIND, WorkerDied, Workers, WorkerTimeout
 
 
 def double(number: int) -> int:
@@ -52,6 +52,12 @@ async def test_errors_travel_and_accidents_hurt_nobody_else(workers: Workers) ->
     with pytest.raises(WorkerTimeout):
         await workers.run(0.5, hang)
     assert await workers.run(30, double, 4) == 8
+
+
+async def test_helpers_nobody_waits_for_stand_behind() -> None:
+    behind = Workers(1, idle=0.3, nice=BEHIND)
+    assert await behind.run(30, os.nice, 0) == os.nice(0) + BEHIND
+    await behind.stop()
 
 
 async def test_idle_helpers_end_and_start_again_when_needed(workers: Workers) -> None:
