@@ -22,11 +22,13 @@ async def _own_admin_token(kit: Kit, file: Path) -> None:
         write_private(file, secret)
 
 
-async def invite_first(kit: Kit, settings: Settings, url: str) -> None:
-    """Until somebody can sign in: the link that makes the first administrator, in a file of mode 0600."""
+async def invite_first(kit: Kit, settings: Settings, url: str) -> Path | None:
+    """Until somebody can sign in: the link that makes the first administrator, in a file of mode 0600.
+    Returns the file; None once somebody can."""
     path = await first_person(kit)
     file = settings.process.data / "welcome.link"
     if path is None:
         file.unlink(missing_ok=True)
-    else:
-        write_private(file, url + path)
+        return None
+    write_private(file, url + path)
+    return file

@@ -108,7 +108,10 @@ async def _start(
     if "portal" in names:
         await open_accounts(cluster.kit, cluster.settings)
         behind = cluster.settings.http.behind_proxy
-        await invite_first(cluster.kit, cluster.settings, cluster.settings.site.url if behind else url)
+        address = cluster.settings.site.url if behind else url
+        if welcome := await invite_first(cluster.kit, cluster.settings, address):
+            sys.stdout.write(f"Nobody can sign in yet: the first administrator opens the link in {welcome}\n")
+            sys.stdout.flush()
     for service in services:
         for start in service.start:
             await start()

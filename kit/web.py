@@ -167,6 +167,8 @@ class _Readiness:
                 return await check()
         except TimeoutError:
             return f"No answer within {_CHECK_S:g} seconds. Look whether it hangs."
+        except TransientError as error:
+            return str(error)
 
 
 def _add_health(

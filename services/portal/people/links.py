@@ -1,5 +1,9 @@
 """Links that work once: invitations, new passwords, the first administrator."""
 
+import base64
+import hashlib
+import hmac
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -51,17 +55,27 @@ async def ask_for_reset(kit: Kit, settings: PortalSettings, email: str) -> None:
 
 
 async def welcome_link(kit: Kit) -> str | None:
-    """The path by which the first person becomes administrator; None once somebody can sign in.
-    Links given out at earlier starts end."""
+    """The path by which the first person becomes administrator; None once somebody can sign in. It is the
+    same for every process of an installation, until it is too old."""
     if await kit.documents.count(LOGINS, cap=1):
         return None
-    page = await kit.documents.find(LINKS, {"kind": "welcome"}, limit=100)
-    for old in page.items:
-        await kit.documents.delete(LINKS, old)
-    secret, now = secret_token(), kit.clock()
+    now = kit.clock()
+    secrets = [_welcome_secret(kit, day) for day in (now - _WELCOME, now - timedelta(days=1), now)]
+    for secret in secrets:
+        known = await kit.documents.get(LINKS, token_id(secret))
+        if known is not None and known.expires_at > now:
+            return f"/welcome/{secret}"
+    secret = secrets[-1]
     link = Link(id=token_id(secret), kind="welcome", created_at=now, expires_at=now + _WELCOME)
-    await kit.documents.save(LINKS, link)
+    with suppress(VersionConflict):
+        await kit.documents.save(LINKS, link)
     return f"/welcome/{secret}"
+
+
+def _welcome_secret(kit: Kit, day: datetime) -> str:
+    """256 bits that nobody without the site's key can know, and that processes know alike."""
+    made = hmac.new(kit.site_key, f"welcome\x1f{day:%Y-%m-%d}".encode(), hashlib.sha256)
+    return base64.urlsafe_b64encode(made.digest()).decode().rstrip("=")
 
 
 async def opened(kit: Kit, secret: str) -> tuple[Link, Login | None, Account | None]:

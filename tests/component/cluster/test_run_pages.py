@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 
 import schemas
 from anteroom.settings import Settings
@@ -75,7 +76,9 @@ async def until_told(*pages: set[str]) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_a_page_hears_of_studies_that_another_process_took_in(tmp_path: Path) -> None:
+async def test_pages_hear_of_what_another_process_took_in_and_the_first_link_is_the_same(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     name = f"pages-{secrets.token_hex(6)}"
     engines = engine("kafka"), engine("mongo"), engine("s3")
     kafka = KafkaSettings(servers=engines[0], prefix=f"{name}-", partitions=2)
@@ -91,6 +94,11 @@ async def test_a_page_hears_of_studies_that_another_process_took_in(tmp_path: Pa
         async with running(process("a"), "portal") as one, running(process("b"), "portal") as other:
             await ready(one)
             await ready(other)
+            links = [(tmp_path / place / "welcome.link").read_text() for place in "ab"]
+            assert len({link.rpartition("/")[2] for link in links}) == 1
+            assert "link in" in capfd.readouterr().out
+            for link in links:
+                assert (await one.get(link)).status_code == 200
             async with listening(one) as here, listening(other) as there:
                 await publisher.publish([arrived(study) for study in sorted(STUDIES)])
                 await until_told(here, there)

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from kit import web
+from kit.errors import Unavailable
 from kit.service import Kit, Service
 
 
@@ -45,3 +46,15 @@ async def test_a_neighbour_that_hangs_holds_nobody_up(kit_env: Kit, monkeypatch:
     assert answer.status_code == 503
     assert answer.json()["dicom-door"] is None
     assert "No answer" in answer.json()["scanner"]
+
+
+async def test_a_check_that_lacks_an_engine_says_so_and_the_others_are_told(kit_env: Kit) -> None:
+    async def away() -> str | None:
+        raise Unavailable("document store", "it is away")
+
+    async def well() -> str | None:
+        return None
+
+    (answer,) = await _ready(kit_env, Service("x", checks={"email": away, "dicom-door": well}), 1)
+    assert answer.status_code == 200
+    assert answer.json() == {"email": "document store: it is away", "dicom-door": None}
