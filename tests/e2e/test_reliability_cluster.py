@@ -106,9 +106,11 @@ def _account_for_all(
             assert heard.get(one.recipient, set()) == told[one.parcel.kind], one
         assert {letter["id"] for letter in api.get("/api/dead-letters")} == letters
         mails = stage.catcher.counts()
+        interrupted = sum(notice["state"] == "failed" for notice in accounts.notices(api))
         return {
             "files": sum((accounts.tally(api, one.submission) or {})["sent"] for one in promised.sent),
             "notices": len(mails),
+            "of them interrupted twice": interrupted,
             "notices that came twice": sum(count == 2 for count in mails.values()),
         }
 

@@ -110,6 +110,7 @@ class Cluster:
         ]
         self._lock = threading.Lock()
         self._held: set[int] = set()
+        self._spared: set[int] = set()
         self._ending = threading.Event()
         self._supervisor = threading.Thread(target=self._supervise, name="supervisor")
         self.url = ""
@@ -149,24 +150,24 @@ class Cluster:
     def kill(self, process: Process) -> None:
         """Ended like by a power cut; the supervisor starts it again."""
         with self._lock:
-            if process.process is not None and id(process) not in self._held:
+            if process.process is not None and id(process) not in self._held | self._spared:
                 process.kill()
                 process.killed += 1
 
     def drain(self, process: Process, change: Callable[[], None] = lambda: None) -> float:
         """Ended as an upgrade or a smaller scale ends it, once it is at work; started again afterwards, with
         what `change` made of it."""
-        self._until_ready([process], 120)
-        with self._lock:
-            if process.process is None:
-                return 0.0
-            self._held.add(id(process))
+        self._spared.add(id(process))
         try:
+            self._until_ready([process], 180)
+            with self._lock:
+                self._held.add(id(process))
             seconds = process.drain()
             change()
             process.drained += 1
         finally:
             self._held.discard(id(process))
+            self._spared.discard(id(process))
         return seconds
 
     def api(self, token: str = ADMIN) -> Api:

@@ -10,6 +10,9 @@ from typing import Any
 from tests.e2e.reliability.processes import Cluster, Process
 from tests.neighbours.engines import OwnEngines
 
+_STARTING_AT_MOST = 4
+"""No process is killed while more are starting: on a slow machine nothing would ever get to work."""
+
 
 class Trouble:
     """Kills one process after the other, and meanwhile does the engines' troubles one after the other."""
@@ -30,6 +33,8 @@ class Trouble:
         engine_troubles.start()
         while engine_troubles.is_alive() or busy() or self._killed() < kills or self._spared():
             time.sleep(self._chance.uniform(0.5, 5))
+            if sum(not process.ready() for process in self._cluster.processes) > _STARTING_AT_MOST:
+                continue
             among = [process for process in self._cluster.processes if process.process is not None]
             if self._killed() >= kills:
                 among = [process for process in among if process.service in self._spared()]
