@@ -78,6 +78,9 @@ class Account(Doc):
     policy: Policy = "review"
     destinations: list[str] = Field(default_factory=list, description="where its approved studies go")
     disabled: bool = False
+    told_of_failures: bool = Field(
+        default=True, description="gets mail of failed deliveries, where it may approve"
+    )
 
 
 class Token(Doc):
@@ -150,6 +153,27 @@ class Identity:
         """A copy with what the account's groups add. Not to be saved."""
         found = [await self._documents.get(GROUPS, group_id) for group_id in account.groups]
         return with_groups(account, [group for group in found if group is not None])
+
+    async def entitled(self, role: Role) -> list[Account]:
+        """Every enabled account that has this right, of its own or by a group, by name."""
+        groups: dict[str, Group] = {}
+        cursor = None
+        while True:
+            group_page = await self._documents.find(GROUPS, limit=1000, cursor=cursor)
+            groups |= {group.id: group for group in group_page.items}
+            cursor = group_page.cursor
+            if cursor is None:
+                break
+        found: list[Account] = []
+        while True:
+            page = await self._documents.find(ACCOUNTS, order="name", limit=1000, cursor=cursor)
+            for stored in page.items:
+                account = with_groups(stored, [groups[one] for one in stored.groups if one in groups])
+                if not account.disabled and Principal(account).may(role):
+                    found.append(account)
+            cursor = page.cursor
+            if cursor is None:
+                return found
 
     async def _cached(
         self, what: str, key: str, look: Callable[[str], Awaitable[Principal | None]]

@@ -56,6 +56,8 @@ TOPICS: dict[str, Topic] = {
         forward.StudyForwarded,
         forward.ForwardFailed,
         forward.DeliveryRetried,
+        forward.DestinationAway,
+        forward.DestinationBack,
         notify.NoticeSent,
         notify.NoticeFailed,
     )

@@ -1,6 +1,9 @@
 """Events of the forward service."""
 
+from datetime import datetime
 from typing import ClassVar
+
+from pydantic import Field
 
 from schemas.envelope import Event
 from schemas.shapes import Proof, Sender
@@ -32,6 +35,25 @@ class DeliveryRetried(Event):
     destination: str
     account_id: str
     account: str
+
+
+class DestinationAway(Event):
+    """A destination has not answered for a while, and deliveries wait for it. Key: the destination."""
+
+    topic: ClassVar[str] = "destination-away"
+    owner: ClassVar[str] = "forward"
+    destination: str
+    since: datetime
+    waiting: int = Field(description="deliveries that wait for it")
+
+
+class DestinationBack(Event):
+    """A destination that was away answers again. Key: the destination."""
+
+    topic: ClassVar[str] = "destination-back"
+    owner: ClassVar[str] = "forward"
+    destination: str
+    since: datetime = Field(description="when it went away")
 
 
 class ForwardFailed(Event):

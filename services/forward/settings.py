@@ -12,6 +12,9 @@ class ForwardSettings(BaseModel):
         ge=1,
         description="tries without any progress before a person is asked; 60 is about two days",
     )
+    away_notice_s: float = Field(
+        default=900, ge=0, description="after so long a destination that does not answer is told of"
+    )
     connect_timeout_s: float = Field(default=10, gt=0)
     answer_timeout_s: float = Field(
         default=60, gt=0, description="how long a PACS may take to answer one request, or to take more bytes"

@@ -1,6 +1,6 @@
 """The one kind of task of forward: a step of a delivery."""
 
-from kit.errors import NotFound, PermanentError
+from kit.errors import NotFound, PermanentError, TransientError
 from services.forward.closing import close_failed, close_replaced
 from services.forward.means import Means
 from services.forward.models import NEWEST_DECISIONS, Delivery
@@ -10,6 +10,7 @@ from services.forward.prove import prove
 from services.forward.rules.precedence import is_replaced
 from services.forward.rules.states import Happening, State
 from services.forward.send import send
+from services.forward.silence import found_away, found_there
 
 
 async def deliver(means: Means, delivery: Delivery) -> None:
@@ -21,10 +22,12 @@ async def deliver(means: Means, delivery: Delivery) -> None:
     try:
         if delivery.state is State.QUEUED:
             await plan(means, delivery)
-        elif delivery.state is State.SENDING:
-            await send(means, delivery)
         else:
-            await prove(means, delivery)
+            await (send if delivery.state is State.SENDING else prove)(means, delivery)
+            await found_there(means, delivery.destination)
+    except TransientError:
+        await found_away(means, delivery.destination)
+        raise
     except Replaced:
         await close_replaced(means, delivery)
     except NotFound:

@@ -6,12 +6,13 @@ from functools import partial
 
 from kit.clock import Clock
 from kit.errors import Unavailable
+from kit.identity import Identity, Role
 from kit.mail import MailServer
 from kit.metrics import NEIGHBOUR_UP
 from kit.service import Kit, Service
 from kit.sms import Twilio
 from kit.tasks import TaskRunner
-from schemas.forward import ForwardFailed, StudyForwarded
+from schemas.forward import DestinationAway, DestinationBack, ForwardFailed, StudyForwarded
 from schemas.portal import AccountMailRequested, StudyDecided
 from schemas.upload import SubmissionOpened
 from schemas.validate import SubmissionValidated
@@ -44,6 +45,8 @@ def build(kit: Kit, settings: NotifySettings) -> Service:
     kit.bus.subscribe(AccountMailRequested, _GROUP, partial(handlers.account_mail_requested, ports))
     kit.bus.subscribe(StudyForwarded, _GROUP, partial(handlers.study_forwarded, ports))
     kit.bus.subscribe(ForwardFailed, _GROUP, partial(handlers.forward_failed, ports))
+    kit.bus.subscribe(DestinationAway, _GROUP, partial(handlers.destination_away, ports))
+    kit.bus.subscribe(DestinationBack, _GROUP, partial(handlers.destination_back, ports))
 
     news: TaskRunner[News] = TaskRunner(
         kit.documents,
@@ -62,7 +65,7 @@ def build(kit: Kit, settings: NotifySettings) -> Service:
         sms_runner.poke()
 
     ports.heard, ports.told = news.poke, told
-    checks = _checks(settings, mail, kit.clock)
+    checks = _checks(settings, mail, kit.clock, kit.identity)
 
     async def measure_mail() -> None:
         NEIGHBOUR_UP.labels("mail", "").set(await checks["email"]() is None)
@@ -131,7 +134,7 @@ def _status_url(kit: Kit, settings: NotifySettings) -> str:
 
 
 def _checks(
-    settings: NotifySettings, mail: MailServer | None, clock: Clock
+    settings: NotifySettings, mail: MailServer | None, clock: Clock, identity: Identity
 ) -> dict[str, Callable[[], Awaitable[str | None]]]:
     last: list[tuple[datetime, str | None]] = []
 
@@ -157,6 +160,12 @@ def _checks(
     async def staff() -> str | None:
         if any(person.email or person.phone for person in settings.staff):
             return None
-        return "Nobody is told of failed deliveries: set staff in [notify]."
+        entitled = await identity.entitled(Role.APPROVE)
+        if any(account.email and account.told_of_failures for account in entitled):
+            return None
+        return (
+            "Nobody is told of failed deliveries: give somebody who may approve an email address, or set "
+            "staff in [notify]."
+        )
 
     return {"email": email, "sms": sms, "staff notices": staff}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from kit.ids import derived_id
 from schemas.envelope import Event
-from schemas.forward import ForwardFailed, StudyForwarded
+from schemas.forward import DestinationAway, DestinationBack, ForwardFailed, StudyForwarded
 from schemas.portal import AccountMailRequested, StudyDecided
 from schemas.shapes import Sender
 from schemas.upload import SubmissionOpened
@@ -131,13 +131,43 @@ async def forward_failed(ports: Ports, event: ForwardFailed) -> None:
     )
 
 
+async def destination_away(ports: Ports, event: DestinationAway) -> None:
+    await _hear(
+        ports,
+        event,
+        kind=Kind.DESTINATION_AWAY,
+        about=event.destination,
+        sender=None,
+        submissions=(),
+        mark=event.id,
+        facts={"minutes": _minutes(event), "waiting": event.waiting},
+    )
+
+
+async def destination_back(ports: Ports, event: DestinationBack) -> None:
+    await _hear(
+        ports,
+        event,
+        kind=Kind.DESTINATION_BACK,
+        about=event.destination,
+        sender=None,
+        submissions=(),
+        mark=event.id,
+        facts={"minutes": _minutes(event)},
+    )
+
+
+def _minutes(event: DestinationAway | DestinationBack) -> int:
+    return math.ceil((event.time - event.since).total_seconds() / 60)
+
+
 async def _hear(
     ports: Ports,
     event: Event,
     *,
     kind: Kind,
     about: str,
-    sender: Sender,
+    sender: Sender | None,
     submissions: Sequence[str],
     mark: str,
     facts: dict[str, int],

@@ -30,6 +30,8 @@ class Kind(StrEnum):
     SHARE = "share"
     SHARE_CODE = "share-code"
     UPLOAD_LINK = "upload-link"
+    DESTINATION_AWAY = "destination-away"
+    DESTINATION_BACK = "destination-back"
 
 
 ABOUT_ACCOUNTS = frozenset(
@@ -44,6 +46,10 @@ ABOUT_ACCOUNTS = frozenset(
     }
 )
 """Asked for by somebody who waits for them: never held back, never told by a digest."""
+
+
+ABOUT_DESTINATIONS = frozenset({Kind.DESTINATION_AWAY, Kind.DESTINATION_BACK})
+"""Told of by the destination's name; the link leads to the first page."""
 
 
 class State(StrEnum):
@@ -73,7 +79,7 @@ class News(TaskDoc):
 
     kind: Kind
     about: str = Field(description="opaque id of the study or submission the link leads to")
-    sender: Sender
+    sender: Sender | None = None
     submissions: list[str] = Field(default_factory=list)
     correlation_id: str
     cause: str = Field(description="id of the event that opened this round")

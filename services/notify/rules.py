@@ -30,6 +30,8 @@ _AUDIENCES: dict[Kind, tuple[tuple[Kind, Audience], ...]] = {
     Kind.ASKED: ((Kind.ASKED, "sender"),),
     Kind.IN_PACS: ((Kind.IN_PACS, "sender"), (Kind.IN_PACS, "recipients")),
     # Staff must act; the others learn that it takes longer and that nothing is lost.
+    Kind.DESTINATION_AWAY: ((Kind.DESTINATION_AWAY, "staff"),),
+    Kind.DESTINATION_BACK: ((Kind.DESTINATION_BACK, "staff"),),
     Kind.FAILED: ((Kind.FAILED, "staff"), (Kind.DELAYED, "sender"), (Kind.DELAYED, "recipients")),
 }
 

@@ -7,12 +7,24 @@ from datetime import timedelta
 
 from kit.documents.port import Range
 from kit.errors import NoSpace, PermanentError, TransientError, Uncertain, VersionConflict
+from kit.identity import Role
 from kit.metrics import NOTICES as NOTICES_ENDED
 from schemas.envelope import Event
 from schemas.notify import NoticeFailed, NoticeSent
 from schemas.shapes import Person
 from services.notify import messages, rules
-from services.notify.models import ABOUT_ACCOUNTS, CONTACTS, NEWS, NOTICES, Channel, Kind, News, Notice, State
+from services.notify.models import (
+    ABOUT_ACCOUNTS,
+    ABOUT_DESTINATIONS,
+    CONTACTS,
+    NEWS,
+    NOTICES,
+    Channel,
+    Kind,
+    News,
+    Notice,
+    State,
+)
 from services.notify.ports import Ports
 
 _log = logging.getLogger(__name__)
@@ -29,6 +41,8 @@ _DIGEST_NAMES = {
     Kind.DECLINED: "declined",
     Kind.DELAYED: "delayed",
     Kind.IN_PACS: "in_pacs",
+    Kind.DESTINATION_AWAY: "destinations",
+    Kind.DESTINATION_BACK: "destinations",
 }
 
 
@@ -50,10 +64,8 @@ async def tell(ports: Ports, news: News) -> None:
                 recipient=address.recipient,
                 recipient_name=address.name,
                 language=address.language,
-                about=news.about,
-                reference=rules.reference(
-                    news.submissions[-1] if news.submissions and audience != "staff" else news.about
-                ),
+                about="" if news.kind in ABOUT_DESTINATIONS else news.about,
+                reference=_reference(news, audience),
                 facts=news.facts,
                 created_at=now,
                 correlation_id=news.correlation_id,
@@ -93,6 +105,12 @@ async def give_up_telling(ports: Ports, news: News, reason: str) -> None:
     await ports.documents.save(NEWS, news)
 
 
+def _reference(news: News, audience: rules.Audience) -> str:
+    if news.kind in ABOUT_DESTINATIONS:
+        return news.about
+    return rules.reference(news.submissions[-1] if news.submissions and audience != "staff" else news.about)
+
+
 async def _people(ports: Ports, news: News) -> dict[rules.Audience, list[tuple[Person, str]]]:
     recipients: list[tuple[Person, str]] = []
     for submission in news.submissions:
@@ -101,13 +119,18 @@ async def _people(ports: Ports, news: News) -> dict[rules.Audience, list[tuple[P
             recipients += [await _reached(ports, person) for person in contacts.recipients]
         elif news.attempts < _WAIT_FOR_CONTACTS:
             raise TransientError("the submission's contacts are not known yet")
-    account = await ports.identity.account(news.sender.id)
+    account = await ports.identity.account(news.sender.id) if news.sender is not None else None
     sender = (
         [(Person(name=account.name, email=account.email, phone=account.phone), account.language)]
         if (account is not None and not account.disabled)
         else []
     )
     staff: list[tuple[Person, str]] = [(person, ports.settings.language) for person in ports.settings.staff]
+    staff += [
+        (Person(name=account.name, email=account.email), account.language)
+        for account in await ports.identity.entitled(Role.APPROVE)
+        if account.told_of_failures
+    ]
     return {"sender": sender, "recipients": recipients, "staff": staff}
 
 
@@ -125,7 +148,10 @@ def bar(ports: Ports, notice: Notice) -> None:
     """Notices that can't go out are recorded as such, so that somebody can see it."""
     now = ports.clock()
     if not notice.recipient:
-        notice.state, reason = State.NOT_CONFIGURED, "no staff address is set in [notify] staff"
+        notice.state, reason = (
+            State.NOT_CONFIGURED,
+            "nobody who may approve has an email address, and [notify] staff names none",
+        )
     elif ports.settings.off:
         notice.state, reason = State.OFF, "notices are switched off"
     elif _sender(ports, notice.channel) is None:

@@ -36,6 +36,9 @@ class AccountFields(BaseModel):
     policy: Literal["review", "forward-certain"] = "review"
     destinations: list[str] = Field(default_factory=list, max_length=50)
     disabled: bool = False
+    told_of_failures: bool = Field(
+        default=True, description="mail of failed deliveries, where it may approve"
+    )
 
 
 class ShownAccount(AccountFields):

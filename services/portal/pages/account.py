@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from kit.errors import Forbidden, NotFound, Refused
-from kit.identity import ACCOUNTS, TOKENS, Account, Principal, Token, token_id
+from kit.identity import ACCOUNTS, TOKENS, Account, Principal, Role, Token, token_id
 from kit.ids import secret_token
 from kit.service import Caller, Kit
 from services.portal.pages.cookies import carry_session, drop_session
@@ -96,6 +96,8 @@ def _profile_routes(router: APIRouter, desk: _Desk) -> None:
         _, account = await desk.own(who)
         account.name = text(form, "name", 100)
         account.phone = text(form, "phone", 30) or None
+        if who.may(Role.APPROVE):
+            account.told_of_failures = text(form, "told_of_failures") == "yes"
         account.language = text(form, "language") if text(form, "language") in LANGUAGES else "en"
         try:
             check_account(account, account.destinations)

@@ -11,7 +11,7 @@ import pytest
 from kit.identity import ACCOUNTS, Role, token_id
 from kit.sessions import COOKIE, SESSIONS
 from services.portal.bootstrap import ensure_admin, first_person
-from services.portal.people.models import LINKS, LOGINS, login_id
+from services.portal.people.models import LINKS, LOGINS, login_id, person_id
 from tests.component.portal.browser import PASSWORD, code_of
 from tests.component.portal.conftest import House
 
@@ -428,3 +428,23 @@ async def test_own_tokens(house: House):
     assert (await house.browser().http.get("/api/whoami", headers=headers)).status_code == 200
     await browser.post("/account/tokens/revoke", token=token_id(secret[1]))
     assert (await house.browser().http.get("/api/whoami", headers=headers)).status_code == 401
+
+
+async def test_who_may_approve_chooses_whether_to_be_told_of_failures(house: House):
+    clerk, doctor = "ada@hospital.example", "dora@hospital.example"
+    await house.person(clerk, Role.APPROVE)
+    await house.person(doctor, Role.VIEW)
+    browser = house.browser()
+    await browser.sign_in(clerk)
+    assert "Mail me when something fails" in browser.text
+    await browser.post("/account/profile", name="Ada", language="en")
+    stored = await house.kit.documents.get(ACCOUNTS, person_id(clerk))
+    assert stored is not None
+    assert not stored.told_of_failures
+    await browser.post("/account/profile", name="Ada", language="en", told_of_failures="yes")
+    stored = await house.kit.documents.get(ACCOUNTS, person_id(clerk))
+    assert stored is not None
+    assert stored.told_of_failures
+    other = house.browser("10.0.0.9")
+    await other.sign_in(doctor)
+    assert "Mail me when something fails" not in other.text

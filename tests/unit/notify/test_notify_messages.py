@@ -40,7 +40,10 @@ FACTS = {
         "declined": 1,
         "delayed": 1,
         "in_pacs": 1,
+        "destinations": 1,
     },
+    Kind.DESTINATION_AWAY: {"minutes": 22, "waiting": 7},
+    Kind.DESTINATION_BACK: {"minutes": 90},
 }
 
 
