@@ -9,6 +9,7 @@ from kit.tasks import TaskRunner
 from services.upload import api, send, stow, tus
 from services.upload.body import Failures, body_route
 from services.upload.documents import SUBMISSIONS, UPLOADS, SubmissionDoc
+from services.upload.keeping import Keeping
 from services.upload.scp import build_door
 from services.upload.sessions import KIND as SESSION
 from services.upload.sessions import Sessions
@@ -30,13 +31,15 @@ def build(kit: Kit, settings: UploadSettings) -> Service:
         kit.exclusive,
         lambda: upload_tasks.poke(),
     )
-    sessions = Sessions(spool, kit.objects, submissions, settings)
+    sessions = Sessions(
+        spool, kit.objects, submissions, settings, None if kit.exclusive else lambda name: keeping.keep(name)
+    )
+    keeping = Keeping(kit.scratch / "upload-open", submissions, sessions.is_live, kit.clock)
     sending = send.Sending(spool, kit.objects, submissions, settings)
     door = build_door(kit, settings, sessions)
 
     async def silence(submission: SubmissionDoc) -> None:
-        live = not sessions.end_if_silent(submission.id)
-        await submissions.close_when_silent(submission, live=live)
+        await submissions.close_when_due(submission, sessions.is_live)
 
     upload_tasks = TaskRunner(
         kit.documents,
@@ -81,8 +84,8 @@ def build(kit: Kit, settings: UploadSettings) -> Service:
             send.build_router(sending, routes),
             stow.build_router(sessions, settings, kit.site.url, routes),
         ],
-        start=[recover, upload_tasks.start, silence_tasks.start],
-        stop=[sessions.stop, upload_tasks.stop, silence_tasks.stop],
+        start=[recover, keeping.start, upload_tasks.start, silence_tasks.start],
+        stop=[sessions.stop, keeping.stop, upload_tasks.stop, silence_tasks.stop],
         checks={"disk space": room},
         gauges={"spool": measure_spool},
     )

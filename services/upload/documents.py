@@ -25,6 +25,9 @@ class SubmissionDoc(TaskDoc):
     state: Literal["open", "closed"] = "open"
     reason: Literal["", "sender", "quiet", "expired"] = ""
     quiet_s: int = Field(description="silence that closes it, in seconds")
+    kept: bool = Field(
+        default=False, description="a process whose spool may hold files of it closes it, others long after"
+    )
     received: Ranges = Field(default_factory=list, description="ordinals of durable batches")
     files: int = 0
     bytes: int = 0

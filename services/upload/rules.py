@@ -75,6 +75,7 @@ def add_batch(
     ranges: ordinals.Ranges,
     parts: tuple[ObjectPart, ...],
     now: datetime,
+    settings: UploadSettings,
 ) -> BatchReceived:
     """Make the batch part of the submission and return the event to save with it."""
     submission.batches.append(batch_id)
@@ -82,7 +83,7 @@ def add_batch(
     submission.files += ordinals.size(ranges)
     submission.bytes += sum(part.size for part in parts)
     submission.active_at = now
-    submission.due_at = now + timedelta(seconds=submission.quiet_s)
+    submission.due_at = due(submission, now, settings)
     return BatchReceived.first(
         time=now,
         key=batch_id,
@@ -94,6 +95,13 @@ def add_batch(
         ordinals=tuple(ordinals.numbers(ranges)),
         sequence=len(submission.batches),
     )
+
+
+def due(submission: SubmissionDoc, active: datetime, settings: UploadSettings) -> datetime:
+    """When any process looks whether it has been quiet for too long. One that is kept is looked at by its
+    process before."""
+    wait = submission.quiet_s + (settings.abandoned_s if submission.kept else 0)
+    return active + timedelta(seconds=wait)
 
 
 def close(submission: SubmissionDoc, reason: str, now: datetime) -> SubmissionClosed:

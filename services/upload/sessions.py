@@ -8,7 +8,7 @@ next process if need be.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from itertools import count
 
@@ -26,6 +26,7 @@ from services.upload.submissions import Batch, Opening, Submissions
 _log = logging.getLogger(__name__)
 _RETRY_S = 5.0
 
+Keep = Callable[[str], Awaitable[None]]
 KIND = "session"
 """Marks spool files of sessions in their owner record."""
 
@@ -82,8 +83,15 @@ class BatchWriter:
 
 class Sessions:
     def __init__(
-        self, spool: Spool, objects: Objects, submissions: Submissions, settings: UploadSettings
+        self,
+        spool: Spool,
+        objects: Objects,
+        submissions: Submissions,
+        settings: UploadSettings,
+        keep: Keep | None = None,
     ) -> None:
+        """`keep` is told the submissions whose files come here, where other processes might close them."""
+        self._keep = keep
         self._spool = spool
         self._objects = objects
         self._submissions = submissions
@@ -94,6 +102,8 @@ class Sessions:
         self._finishing: dict[str, asyncio.Task[None]] = {}
         self._ending: dict[str, int] = {}
         """Batches on their way by submission."""
+        self._left: set[str] = set()
+        """Submissions with batches that the next process will finish."""
         self._ticker: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
 
@@ -123,8 +133,10 @@ class Sessions:
             if session is None:
                 self._spool.check_room()
                 submission, _ = await self._submissions.open(
-                    sender, Opening(), quiet_s=self._settings.quiet_s
+                    sender, Opening(), quiet_s=self._settings.quiet_s, kept=self._keep is not None
                 )
+                if self._keep is not None:
+                    await self._keep(submission.id)
                 session = Session(sender, label, submission.id, _now())
                 self._sessions[key] = session
             return session
@@ -173,6 +185,7 @@ class Sessions:
                     _log.warning("a batch of the spool waits: %s", type(error).__name__)
                     act.failed(error)
                 if self._stopping.is_set():
+                    self._left.add(file.owner["submission_id"])
                     await file.release()
                     return
                 with suppress(TimeoutError):
@@ -181,17 +194,17 @@ class Sessions:
             _log.exception("a batch of the spool met a defect; it is tried again at the next start")
             act.failed(error)
 
-    def end_if_silent(self, submission_id: str) -> bool:
-        """True when nothing of this submission is under way here; files to come open a new one."""
-        if submission_id in self._ending:
-            return False
+    def is_live(self, submission_id: str) -> bool:
+        """Whether something of this submission is under way here. When not, files to come open a new one."""
+        if submission_id in self._ending or submission_id in self._left:
+            return True
         for key, session in list(self._sessions.items()):
             if session.submission_id == submission_id:
                 if session.writers or session.idle:
-                    return False
+                    return True
                 del self._sessions[key]
-        return all(
-            not (session.writers or session.idle)
+        return any(
+            session.writers or session.idle
             for session in self._retired
             if session.submission_id == submission_id
         )

@@ -30,6 +30,10 @@ class UploadSettings(BaseModel):
     upload_expires_s: int = Field(default=24 * 3600, description="an unfinished tus upload without news")
     submission_expires_s: int = Field(default=24 * 3600, description="an open submission without a new batch")
     quiet_s: int = Field(default=60, description="STOW and DICOM senders: silence that closes a submission")
+    abandoned_s: int = Field(
+        default=6 * 3600,
+        description="of several processes, others close what one with its spool left open so much later",
+    )
     idle_s: float = Field(default=2, description="STOW and DICOM senders: silence that ends a batch")
     session_max_s: int = Field(default=1800, description="a sender that is never quiet gets a new submission")
 

@@ -77,14 +77,16 @@ class Submissions:
         *,
         submission_id: str | None = None,
         quiet_s: int | None = None,
+        kept: bool = False,
     ) -> SubmissionDoc:
-        """A submission that is not saved yet. `quiet_s` None: the long time of clients that close."""
+        """A submission that is not saved yet. `quiet_s` None: the long time of clients that close. `kept`:
+        this process closes it (services.upload.keeping)."""
         now = self._clock()
         quiet = self._settings.submission_expires_s if quiet_s is None else quiet_s
         declared = opening.declared_files if opening.files is None else len(opening.files)
         if declared is not None and declared > self._settings.max_files:
             raise too_many_files(self._settings.max_files)
-        return SubmissionDoc(
+        submission = SubmissionDoc(
             id=submission_id or random_id(),
             account_id=sender.id,
             sender=sender,
@@ -96,18 +98,20 @@ class Submissions:
             declared_files=declared,
             declared_bytes=None if opening.files is None else sum(file.size for file in opening.files),
             quiet_s=quiet,
+            kept=kept,
             opened_at=now,
             active_at=now,
-            due_at=now + timedelta(seconds=quiet),
         )
+        submission.due_at = rules.due(submission, now, self._settings)
+        return submission
 
     async def open(
-        self, sender: Sender, opening: Opening, *, quiet_s: int | None = None
+        self, sender: Sender, opening: Opening, *, quiet_s: int | None = None, kept: bool = False
     ) -> tuple[SubmissionDoc, bool]:
         """The submission and whether it is new. The same client_id finds the same one, also when a
         crash came in between. Raises Refused (409) when its files are others."""
         known = derived_id("submission", sender.id, opening.client_id) if opening.client_id else None
-        submission = self.draft(sender, opening, submission_id=known, quiet_s=quiet_s)
+        submission = self.draft(sender, opening, submission_id=known, quiet_s=quiet_s, kept=kept)
         new = True
         try:
             await self._documents.save(SUBMISSIONS, submission, [rules.opened(submission)])
@@ -159,7 +163,9 @@ class Submissions:
                     self._settings,
                     numbered_here=batch.numbered_here,
                 )
-                event = rules.add_batch(submission, batch.id, batch.ranges, batch.parts, self._clock())
+                event = rules.add_batch(
+                    submission, batch.id, batch.ranges, batch.parts, self._clock(), self._settings
+                )
                 try:
                     await self._documents.save(SUBMISSIONS, submission, [event])
                 except VersionConflict:
@@ -175,7 +181,9 @@ class Submissions:
         events: list[Event] = [rules.opened(submission)]
         for batch in batches:
             rules.check_batch(submission, batch.ranges, batch.size, self._settings)
-            events.append(rules.add_batch(submission, batch.id, batch.ranges, batch.parts, now))
+            events.append(
+                rules.add_batch(submission, batch.id, batch.ranges, batch.parts, now, self._settings)
+            )
         events.append(rules.close(submission, "sender", now))
         await self._documents.save(SUBMISSIONS, submission, events)
 
@@ -205,24 +213,50 @@ class Submissions:
         ):
             raise Conflict("uploads-open", "Uploads of this submission are still under way. End them first.")
 
-    async def close_when_silent(self, submission: SubmissionDoc, *, live: bool) -> None:
-        """A due submission: close it, or look again later when it is `live` or has uploads moving.
+    async def close_when_due(self, submission: SubmissionDoc, is_live: Callable[[str], bool]) -> None:
+        """A due submission: close it, or look again later when it is live or has uploads moving.
         Raises VersionConflict when something came at the same moment."""
-        now = self._clock()
-        if submission.state == "closed":
-            submission.due_at = None
-            await self._documents.save(SUBMISSIONS, submission)
-            return
-        span = timedelta(seconds=submission.quiet_s)
         submission.lease_until = None
         submission.attempts = 0
-        last = now if live else max(submission.active_at, await self._last_upload(submission))
+        again = None
+        if submission.state == "open":
+            again = await self.close_if_silent(submission, is_live)
+            if again is None:
+                return
+        submission.due_at = again
+        await self._documents.save(SUBMISSIONS, submission)
+
+    async def close_if_silent(
+        self, submission: SubmissionDoc, is_live: Callable[[str], bool]
+    ) -> datetime | None:
+        """An open submission: None once it is closed, else when it may have been silent for long enough.
+        Raises VersionConflict when something came at the same moment."""
+        now, span = self._clock(), timedelta(seconds=submission.quiet_s)
+        last = max(submission.active_at, await self._last_upload(submission))
         if last + span > now:
-            submission.due_at = last + span
-            await self._documents.save(SUBMISSIONS, submission)
-            return
+            return last + span
+        if is_live(submission.id):
+            return now + span
         reason = "expired" if submission.sender.door in ("portal", "api") else "quiet"
         await self._documents.save(SUBMISSIONS, submission, [rules.close(submission, reason, now)])
+        return None
+
+    async def say_it_lives(self, submission: SubmissionDoc) -> None:
+        """Of a kept submission: its process is there. Saved when others would otherwise come before long."""
+        due = rules.due(submission, self._clock(), self._settings)
+        if submission.due_at is None or due - submission.due_at > timedelta(
+            seconds=self._settings.abandoned_s / 2
+        ):
+            submission.due_at = due
+            await self._documents.save(SUBMISSIONS, submission)
+
+    async def let_go(self, submission_id: str) -> None:
+        """Nothing of it is in this process any more: whoever looks first may close it."""
+        submission = await self.find(submission_id)
+        if submission is not None and submission.state == "open":
+            submission.kept = False
+            submission.due_at = rules.due(submission, submission.active_at, self._settings)
+            await self._documents.save(SUBMISSIONS, submission)
 
     async def give_up(self, submission: SubmissionDoc, _reason: str) -> None:
         """Looking at a due submission failed for long: look again later, it must not stay open."""

@@ -30,8 +30,8 @@ def submission(**changes: object) -> SubmissionDoc:
 
 def test_batches_are_counted_without_gaps():
     doc = submission()
-    first = rules.add_batch(doc, "a", [(4, 5)], PART, NOW)
-    second = rules.add_batch(doc, "b", [(0, 3)], PART, NOW + timedelta(seconds=5))
+    first = rules.add_batch(doc, "a", [(4, 5)], PART, NOW, SETTINGS)
+    second = rules.add_batch(doc, "b", [(0, 3)], PART, NOW + timedelta(seconds=5), SETTINGS)
     assert (first.sequence, second.sequence, second.ordinals) == (1, 2, (0, 1, 2, 3))
     assert (doc.received, doc.files, doc.bytes) == ([(0, 5)], 6, 600)
     assert doc.due_at == NOW + timedelta(seconds=65)
@@ -41,8 +41,8 @@ def test_batches_are_counted_without_gaps():
 
 def test_the_same_fact_has_the_same_id():
     assert rules.opened(submission()).id == rules.opened(submission()).id
-    assert rules.add_batch(submission(), "a", [(0, 0)], PART, NOW).id == (
-        rules.add_batch(submission(), "a", [(0, 0)], PART, NOW + timedelta(1)).id
+    assert rules.add_batch(submission(), "a", [(0, 0)], PART, NOW, SETTINGS).id == (
+        rules.add_batch(submission(), "a", [(0, 0)], PART, NOW + timedelta(1), SETTINGS).id
     )
 
 

@@ -1,0 +1,164 @@
+"""Several upload processes on one document store and one object store: no submission is closed over files
+that wait in another process's spool."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from kit.errors import Unavailable
+from kit.service import Kit
+from kit.spool import Spool
+from schemas.shapes import Sender
+from services.upload.documents import SUBMISSIONS, SubmissionDoc
+from services.upload.keeping import Keeping
+from services.upload.sessions import Sessions
+from services.upload.settings import UploadSettings
+from services.upload.submissions import Opening, Submissions
+from tests.component.upload.conftest import serving, settings_of
+from tests.component.upload.test_upload_stow import closed, instance, stored
+
+LATER = timedelta(seconds=120)
+SENDER = Sender(id="clinic", name="Clinic", origin="clinic", door="stow")
+
+
+def process(kit: Kit, folder: Path, *, later: timedelta = timedelta()) -> Kit:
+    """One of several: with its own disk, and perhaps at another time."""
+    clock = kit.clock
+    folder.mkdir(parents=True, exist_ok=True)
+    return replace(kit, owner=folder.name, scratch=folder, exclusive=False, clock=lambda: clock() + later)
+
+
+async def submissions_of(kit: Kit) -> list[SubmissionDoc]:
+    return (await kit.documents.find(SUBMISSIONS, limit=100)).items
+
+
+async def killed_with_a_file_in_its_spool(kit: Kit, settings: UploadSettings) -> str:
+    """What a process leaves that took a file and was killed. Returns the submission's id."""
+    submissions = Submissions(kit.documents, kit.clock, settings)
+    keeping = Keeping(kit.scratch / "upload-open", submissions, lambda _: True, kit.clock)
+    sessions = Sessions(Spool(kit.scratch / "upload"), kit.objects, submissions, settings, keeping.keep)
+
+    async def chunks():
+        yield instance()
+
+    async with sessions.writer(SENDER) as writer:
+        await writer.add("1.dcm", chunks())
+        submission_id = writer.session.submission_id
+        assert writer.file is not None
+        await writer.file.release()
+    return submission_id
+
+
+async def until_closed(kit: Kit, submission_id: str) -> SubmissionDoc:
+    async with asyncio.timeout(30):
+        while True:
+            found = await kit.documents.get(SUBMISSIONS, submission_id)
+            assert found is not None
+            if found.state == "closed":
+                return found
+            await asyncio.sleep(0.05)
+
+
+async def has_looked(kit: Kit, settings: UploadSettings) -> None:
+    """Returns once somebody has closed a submission that is as due as any, and that nobody keeps."""
+    control, _ = await Submissions(kit.documents, kit.clock, settings).open(SENDER, Opening(), quiet_s=1)
+    async with serving(process(kit, kit.scratch / "other", later=LATER), settings):
+        await until_closed(kit, control.id)
+    await kit.documents.delete(SUBMISSIONS, await until_closed(kit, control.id))
+
+
+async def test_a_process_closes_nothing_while_files_wait_in_the_spool_of_another(
+    accounts: Kit, tmp_path: Path
+) -> None:
+    waiting = settings_of(idle_s=3, quiet_s=1)
+    async with serving(process(accounts, tmp_path / "a"), waiting) as one:
+        assert (await stored(one, instance())).status_code == 200
+        async with serving(process(accounts, tmp_path / "b"), waiting):
+            assert (await stored(one, instance())).status_code == 200
+            (end,) = await closed(one)
+    assert (end.files, end.reason) == (2, "quiet")
+    assert len(await submissions_of(accounts)) == 1
+
+
+async def test_after_a_crash_the_process_with_the_spool_closes_and_no_other_before(
+    accounts: Kit, tmp_path: Path
+) -> None:
+    settings = settings_of(quiet_s=1)
+    kit = process(accounts, tmp_path / "a")
+    submission_id = await killed_with_a_file_in_its_spool(kit, settings)
+    await has_looked(accounts, settings)
+    (left,) = await submissions_of(accounts)
+    assert (left.id, left.state, left.files) == (submission_id, "open", 0)
+    async with serving(kit, settings):
+        end = await until_closed(accounts, submission_id)
+    assert (end.files, end.reason) == (1, "quiet")
+    assert len(await submissions_of(accounts)) == 1
+    assert list((tmp_path / "a" / "upload-open").iterdir()) == []
+
+
+async def test_who_ends_in_order_lets_the_others_close(accounts: Kit, tmp_path: Path) -> None:
+    settings = settings_of(quiet_s=60)
+    async with serving(process(accounts, tmp_path / "a"), settings) as one:
+        assert (await stored(one, instance())).status_code == 200
+    (left,) = await submissions_of(accounts)
+    assert (left.state, left.files, left.kept) == ("open", 1, False)
+    async with serving(process(accounts, tmp_path / "b", later=timedelta(seconds=61)), settings):
+        assert (await until_closed(accounts, left.id)).files == 1
+
+
+async def test_who_ends_with_files_in_its_spool_keeps_what_they_belong_to(
+    accounts: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_of(quiet_s=1)
+
+    def away(*_: object) -> None:
+        raise Unavailable("object store", "it is away")
+
+    kit = process(accounts, tmp_path / "a")
+    with monkeypatch.context() as patched:
+        patched.setattr(type(accounts.objects), "adopt", away)
+        async with serving(kit, settings) as one:
+            assert (await stored(one, instance())).status_code == 200
+    (left,) = await submissions_of(accounts)
+    assert (left.state, left.files, left.kept) == ("open", 0, True)
+    await has_looked(accounts, settings)
+    async with serving(kit, settings):
+        assert (await until_closed(accounts, left.id)).files == 1
+    assert len(await submissions_of(accounts)) == 1
+
+
+async def test_what_a_process_left_that_is_gone_for_good_is_closed_in_the_end(
+    accounts: Kit, tmp_path: Path
+) -> None:
+    settings = settings_of(quiet_s=1, abandoned_s=3600)
+    submission_id = await killed_with_a_file_in_its_spool(process(accounts, tmp_path / "a"), settings)
+    much_later = timedelta(seconds=3605)
+    async with serving(process(accounts, tmp_path / "b", later=much_later), settings):
+        assert (await until_closed(accounts, submission_id)).files == 0
+    # and when it comes back after all, its files are not lost
+    async with serving(process(accounts, tmp_path / "a", later=much_later), settings) as one:
+        async with asyncio.timeout(30):
+            while sum(event.files for event in await one.events("submission-closed")) < 1:
+                await asyncio.sleep(0.05)
+
+
+async def test_a_long_wait_is_told_to_the_others(accounts: Kit, tmp_path: Path) -> None:
+    """A process that is there, with files that can't be stored yet, moves the time at which others come."""
+    settings = settings_of(quiet_s=1, abandoned_s=3600)
+    kit = process(accounts, tmp_path / "a")
+    submission_id = await killed_with_a_file_in_its_spool(kit, settings)
+    late = process(accounts, tmp_path / "a", later=timedelta(seconds=2000))
+    submissions = Submissions(kit.documents, late.clock, settings)
+    keeping = Keeping(late.scratch / "upload-open", submissions, lambda _: True, late.clock, 0.01)
+    before = await submissions.get(submission_id)
+    await keeping.start()
+    async with asyncio.timeout(30):
+        while (after := await submissions.get(submission_id)).due_at == before.due_at:
+            await asyncio.sleep(0.02)
+    await keeping.stop()
+    assert after.state == "open"
+    assert after.due_at is not None
+    assert after.due_at - late.clock() > timedelta(seconds=3500)
