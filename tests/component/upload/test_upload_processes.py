@@ -2,6 +2,9 @@
 that wait in another process's spool."""
 
 import asyncio
+import io
+import os
+import tarfile
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,8 +20,9 @@ from services.upload.keeping import Keeping
 from services.upload.sessions import Sessions
 from services.upload.settings import UploadSettings
 from services.upload.submissions import Opening, Submissions
-from tests.component.upload.conftest import serving, settings_of
+from tests.component.upload.conftest import serving, settings_of, stored_files, tar_of
 from tests.component.upload.test_upload_stow import closed, instance, stored
+from tests.component.upload.test_upload_tus import created, opened, patched
 
 LATER = timedelta(seconds=120)
 SENDER = Sender(id="clinic", name="Clinic", origin="clinic", door="stow")
@@ -162,3 +166,54 @@ async def test_a_long_wait_is_told_to_the_others(accounts: Kit, tmp_path: Path) 
     assert after.state == "open"
     assert after.due_at is not None
     assert after.due_at - late.clock() > timedelta(seconds=3500)
+
+
+async def test_a_batch_comes_through_two_processes_and_its_submission_is_closed_by_a_third(
+    accounts: Kit, tmp_path: Path
+) -> None:
+    settings = settings_of(part_bytes=40_000)
+    batch = tar_of({"0/a": os.urandom(150_000), "1/b": b"two"})
+    half = len(batch) // 2
+    async with (
+        serving(process(accounts, tmp_path / "a"), settings) as one,
+        serving(process(accounts, tmp_path / "b"), settings) as two,
+        serving(process(accounts, tmp_path / "c"), settings) as three,
+    ):
+        submission_id = await opened(one, declared_files=2)
+        location = await created(one, submission_id, "0-1", len(batch))
+        assert (await patched(one, location, 0, batch[:half])).status_code == 204
+        early = await three.client.post(f"/api/submissions/{submission_id}/close")
+        assert (early.status_code, early.json()["code"]) == (409, "incomplete")
+        assert (await patched(two, location, half, batch[half:])).status_code == 204
+        done = await three.client.post(f"/api/submissions/{submission_id}/close")
+        assert done.json()["state"] == "closed"
+        (event,) = await one.events("batch-received")
+        assert stored_files(accounts, event) == {"0/a": batch_file(batch, "0/a"), "1/b": b"two"}
+        (end,) = await one.events("submission-closed")
+        assert (end.submission_id, end.files, end.batches) == (submission_id, 2, 1)
+
+
+async def test_one_shipment_sent_to_two_processes_at_once_counts_once(accounts: Kit, tmp_path: Path) -> None:
+    headers = {"idempotency-key": "shipment 7"}
+    async with (
+        serving(process(accounts, tmp_path / "a"), settings_of()) as one,
+        serving(process(accounts, tmp_path / "b"), settings_of()) as two,
+    ):
+        answers = await asyncio.gather(
+            *(each.client.post("/api/send", content=b"x" * 1000, headers=headers) for each in (one, two) * 4)
+        )
+        taken = [answer.json() for answer in answers if answer.status_code in (200, 201)]
+        assert {answer.status_code for answer in answers} <= {200, 201, 409}
+        assert len({answer["submission"] for answer in taken}) == 1
+        assert sum(not answer["repeated"] for answer in taken) == 1
+        (event,) = await one.events("batch-received")
+        assert [len(content) for content in stored_files(accounts, event).values()] == [1000]
+        objects = [stat.key for stat in accounts.objects.list("incoming/")]
+        assert objects == [part.key for part in event.parts]
+
+
+def batch_file(batch: bytes, name: str) -> bytes:
+    with tarfile.open(fileobj=io.BytesIO(batch)) as tar:
+        member = tar.extractfile(name)
+        assert member is not None
+        return member.read()
