@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from kit.acts import Act, service_of
+from kit.acts import Act, current, service_of
 from kit.errors import Refused, TransientError, VersionConflict
 from kit.guard import PROBES, Guard
 from kit.identity import Principal, Role
@@ -128,9 +128,13 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 async def _defect(request: Request, error: Exception) -> Response:
+    """The answer's header leads to the line of the log."""
     _log.error("%s %s met a defect", request.method, _route(request), exc_info=error)
     text = "Something went wrong here. It has been logged; please try again."
-    return await _told(request, 500, "internal", text)
+    response = await _told(request, 500, "internal", text)
+    if (act := current()) is not None:
+        response.headers["x-correlation-id"] = act.correlation_id
+    return response
 
 
 def _route(request: Request) -> str:

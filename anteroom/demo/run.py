@@ -7,13 +7,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-import uvloop
-
 from anteroom.demo.journey import Journey
 from anteroom.demo.mail import MailCatcher
 from anteroom.demo.neighbour import choose
 from anteroom.demo.ports import free_or_other
 from anteroom.demo.telling import Teller
+from anteroom.serving import loop_factory
 from anteroom.settings import Settings
 from anteroom.up import serve
 from kit.destinations import Destination
@@ -33,7 +32,7 @@ def run(settings: Settings, *, leave: bool, data: Path | None = None) -> int:
     configure("ERROR")
     folder = Path(tempfile.mkdtemp(prefix="anteroom-demo-"))
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(_run(settings, folder, leave, data or folder / "data"))
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,11 +1,13 @@
 """What anybody may ask of the HTTP side."""
 
 import asyncio
+import logging
 
 import httpx
 import pytest
+from fastapi import APIRouter
 
-from kit import web
+from kit import acts, web
 from kit.errors import Unavailable
 from kit.service import Kit, Service
 
@@ -58,3 +60,34 @@ async def test_a_check_that_lacks_an_engine_says_so_and_the_others_are_told(kit_
     (answer,) = await _ready(kit_env, Service("x", checks={"email": away, "dicom-door": well}), 1)
     assert answer.status_code == 200
     assert answer.json() == {"email": "document store: it is away", "dicom-door": None}
+
+
+async def test_an_answer_to_a_defect_leads_to_its_line_of_the_log(
+    kit_env: Kit, caplog: pytest.LogCaptureFixture
+) -> None:
+    router = APIRouter()
+    seen: list[acts.Act | None] = []
+
+    @router.get("/studies/{study_id}")
+    async def broken(study_id: str) -> None:
+        raise ValueError(study_id)
+
+    class Noting(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            seen.append(acts.current())
+
+    noting = Noting(logging.ERROR)
+    logging.getLogger("kit.web").addHandler(noting)
+    transport = httpx.ASGITransport(
+        web.build_app(kit_env, [Service("x", routers=[router])]), raise_app_exceptions=False
+    )
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        answer = await client.get("/studies/DOE^JOHN")
+    logging.getLogger("kit.web").removeHandler(noting)
+    assert answer.status_code == 500
+    (act,) = seen
+    assert act is not None
+    assert answer.headers["x-correlation-id"] == act.correlation_id
+    assert act.name == "GET /studies/{study_id}"
+    assert act.outcome == "failed"
+    assert "DOE" not in "".join(record.getMessage() for record in caplog.records)
