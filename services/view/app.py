@@ -39,11 +39,12 @@ def build(kit: Kit, settings: ViewSettings) -> Service:
     kit.bus.subscribe(StudyRemoved, GROUP, partial(handlers.study_removed, kit.documents))
     indexes = Indexes(kit.objects, settings.cached_instances)
     library = Library(kit.documents, indexes, kit.clock)
+    lists = quicklook.Lists(kit.objects, indexes)
     views = Views(kit)
     pictures = Pictures(kit.objects, kit.workers, kit.scratch / "pictures", settings.picture_bytes)
     kit.bus.subscribe(StudyArrived, PICTURES, partial(preparing.study_changed, kit.documents, kit.clock))
     kit.bus.subscribe(StudyUpdated, PICTURES, partial(preparing.study_changed, kit.documents, kit.clock))
-    preparation = preparing.Preparing(kit.documents, library, pictures, settings.thumbnails)
+    preparation = preparing.Preparing(kit.documents, library, lists, pictures, settings.thumbnails)
     tasks = TaskRunner(
         kit.documents,
         preparing.PREPARATIONS,
@@ -69,7 +70,7 @@ def build(kit: Kit, settings: ViewSettings) -> Service:
         "view",
         routers=[
             dicomweb,
-            quicklook.routes(kit, indexes, views),
+            quicklook.routes(kit, lists, views, pictures),
             archive.routes(kit, indexes, views),
             viewer.routes(),
         ],

@@ -1,6 +1,8 @@
-"""Thumbnails made ready when a study arrives: a task a study, which looks at every series."""
+"""Pictures made ready when a study arrives: thumbnails, and where pixels are compressed the first image of
+the quick look. A task a study, which looks at every series."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 from kit.clock import Clock
@@ -11,8 +13,10 @@ from schemas.validate import StudyArrived, StudyUpdated
 from services.view.library import Library, Located
 from services.view.models import STUDIES, ViewStudy
 from services.view.pictures import Pictures
+from services.view.quicklook import DRAWN, Lists
 from services.view.rules.accept import VIDEO, NotAcceptable
 from services.view.rules.choosing import middle_frame, middle_of
+from services.view.rules.looking import NATIVE
 from services.view.rules.looks import look_of
 
 _SOON, _LATER = timedelta(seconds=1), timedelta(seconds=4)
@@ -52,9 +56,10 @@ async def study_changed(documents: Documents, clock: Clock, event: StudyArrived 
 
 class Preparing:
     def __init__(
-        self, documents: Documents, library: Library, pictures: Pictures, sides: Sequence[int]
+        self, documents: Documents, library: Library, lists: Lists, pictures: Pictures, sides: Sequence[int]
     ) -> None:
         self._documents = documents
+        self._lists = lists
         self._library = library
         self._pictures = pictures
         self._sides = sides
@@ -65,10 +70,12 @@ class Preparing:
         study = await self._documents.get(STUDIES, task.id)
         if study is None or study.revision < task.revision:
             raise TransientError("the study is not listed yet")
-        for images in (await self._by_series(study)).values():
+        for series_uid, images in (await self._by_series(study)).items():
             chosen = middle_of(images)
             if chosen.entry.frames.count and chosen.entry.transfer_syntax not in VIDEO:
                 await self._prepare(task.id, chosen)
+                if chosen.entry.transfer_syntax not in NATIVE:
+                    await self._prepare_look(study, series_uid)
         task.due_at = None
         task.lease_until = None
         await self._documents.save(PREPARATIONS, task)
@@ -86,6 +93,12 @@ class Preparing:
             await self._pictures.prepare(study_id, chosen, middle_frame(chosen.entry), looks)
         except NotAcceptable:
             return
+
+    async def _prepare_look(self, study: ViewStudy, series_uid: str) -> None:
+        listed = await self._lists.get(study, series_uid)
+        if listed.middle is not None and not listed.raw:
+            with suppress(NotAcceptable):
+                await self._pictures.prepare(study.id, listed.middle, listed.frame, [DRAWN])
 
     async def _by_series(self, study: ViewStudy) -> dict[str, list[Located]]:
         found: dict[str, list[Located]] = {}

@@ -55,6 +55,17 @@ def in_order(images: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(images, key=lambda image: image["number"])
 
 
+def middle_page(images: Sequence[Mapping[str, Any]]) -> tuple[str, int, bool]:
+    """Of all frames of the images in their order, the one in the middle: its instance, its number from 0,
+    and whether it is drawn out of plain pixels. There is at least one image, each with frames."""
+    left = (sum(image["frames"] for image in images) - 1) // 2
+    for image in images:
+        if left < image["frames"]:
+            return image["uid"], left, image["raw"]
+        left -= image["frames"]
+    raise ValueError("no frames")
+
+
 def _along(position: Sequence[float] | None, normal: Sequence[float]) -> float | None:
     return sum(a * b for a, b in zip(position, normal, strict=True)) if position else None
 

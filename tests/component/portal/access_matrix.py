@@ -238,6 +238,7 @@ _allow(
     GET /inbox/rows/{study_id} =
     GET /dicomweb/study/{study_id}/archive =
     GET /dicomweb/study/{study_id}/quicklook/{series_uid} *
+    GET /dicomweb/study/{study_id}/quicklook/{series_uid}/middle *
     """,
 )
 _allow(

@@ -20,8 +20,18 @@ function start(section) {
     return `${address(page)}/rendered?quality=90${own}`;
   }
   const load = (page) => page.image.raw
-    ? frames.get(address(page), () => rawFrame(address(page), page.image))
-    : frames.get(renderedAddress(page), () => renderedFrame(renderedAddress(page)));
+    ? frames.get(address(page), async () => rawFrame(await answerOf(address(page), "application/octet-stream"), page.image))
+    : frames.get(renderedAddress(page), async () => renderedFrame(await answerOf(renderedAddress(page), "image/jpeg")));
+
+  // The page asks for the list and the middle image of the first series before this script has come.
+  let early = null;
+  async function answerOf(place, kind) {
+    const begun = early;
+    early = null;
+    const answer = await begun;
+    if (answer?.ok && answer.headers.get("content-location") === place) return answer;
+    return fetch(place, { headers: { Accept: kind } });
+  }
 
   async function list(series) {
     if (!known.has(series)) {
@@ -181,5 +191,8 @@ function start(section) {
   for (const button of strip) button.addEventListener("click", () => open(button));
   new ResizeObserver(() => { const page = view.pages[view.at]; if (page) fit(page.image); }).observe(box);
   const pictures = strip.filter((button) => !["SR", "PR", "KO", "DOC"].includes(button.dataset.modality));
-  if (pictures.length) open(pictures[0]); else fail();
+  if (pictures.length) {
+    early = fetch(`${root}/quicklook/${pictures[0].dataset.series}/middle`).catch(() => null);
+    open(pictures[0]);
+  } else fail();
 }

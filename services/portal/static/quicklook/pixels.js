@@ -34,8 +34,7 @@ export class Frames {
 }
 
 // Plain pixels of one frame as values; RGB as it is.
-export async function rawFrame(address, image, signal) {
-  const answer = await fetch(address, { headers: { Accept: "application/octet-stream" }, signal });
+export async function rawFrame(answer, image) {
   if (!answer.ok) throw new Error(`frame ${answer.status}`);
   const bytes = await answer.arrayBuffer();
   const needed = image.rows * image.columns * image.samples * (image.bits / 8);
@@ -66,8 +65,7 @@ function spread(image, pixels, mask, sign) {
 }
 
 // A picture the server rendered, window applied there.
-export async function renderedFrame(address, signal) {
-  const answer = await fetch(address, { headers: { Accept: "image/jpeg" }, signal });
+export async function renderedFrame(answer) {
   if (!answer.ok) throw new Error(`rendered ${answer.status}`);
   const picture = await createImageBitmap(await answer.blob());
   return { kind: "picture", picture, size: picture.width * picture.height * 4 };
