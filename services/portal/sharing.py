@@ -23,6 +23,7 @@ from schemas.shapes import Person
 from services.portal.audit import changing
 from services.portal.people import tries
 from services.portal.people.passwords import hash_password, verify_password
+from services.portal.rules.accounts import check_contact
 
 Protection = Literal["none", "pin", "code"]
 _CODE_LASTS = timedelta(minutes=10)
@@ -71,6 +72,7 @@ async def share(kit: Kit, who: Principal, study_id: str, wish: Wish) -> Shared:
         raise Refused("no-label", "Say whom the link is for.")
     if wish.protection == "code" and not (wish.email or wish.phone):
         raise Refused("no-address", "A one-time code needs an email address or a telephone number to go to.")
+    check_contact(wish.email, wish.phone)
     now, secret = kit.clock(), secret_token()
     pin = f"{secrets.randbelow(1_000_000):06d}" if wish.protection == "pin" else ""
     grant = Grant(

@@ -9,7 +9,7 @@ from starlette.datastructures import FormData
 
 from kit.access import may_view_id, sees_all
 from kit.errors import Forbidden, Refused, VersionConflict
-from kit.identity import ACCOUNTS, Principal, Role
+from kit.identity import Principal, Role
 from kit.service import Caller, Kit
 from services.portal import worklist
 from services.portal.decisions import visible_case
@@ -180,12 +180,10 @@ async def _one(
 
 async def _people(kit: Kit) -> dict[str, list[tuple[str, str]]]:
     """Whom the inbox can be narrowed to: senders by account, recipients by the key they hold."""
-    page = await kit.documents.find(ACCOUNTS, {}, order="name", limit=500)
-    accounts = [account for account in page.items if not account.disabled]
-    departments = sorted({name for account in accounts for name in account.departments}, key=str.casefold)
-    physicians = [a for a in accounts if Role.VIEW in a.roles]
+    physicians = await kit.identity.entitled(Role.VIEW)
+    departments = sorted({name for account in physicians for name in account.departments}, key=str.casefold)
     return {
-        "senders": [(a.id, a.name) for a in accounts if Role.SEND in a.roles],
+        "senders": [(a.id, a.name) for a in await kit.identity.entitled(Role.SEND)],
         "recipients": [
             *((f"department:{' '.join(name.casefold().split())}", name) for name in departments),
             *((f"account:{a.id}", a.name) for a in physicians),

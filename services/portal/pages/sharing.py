@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from kit.access import is_physician
 from kit.errors import Forbidden, NotFound, Refused
-from kit.identity import ACCOUNTS, Principal, Role
+from kit.identity import Principal, Role
 from kit.service import Caller, Kit, visitor
 from kit.sessions import Grant
 from schemas.shapes import Person
@@ -18,6 +18,7 @@ from services.portal.pages.cookies import carry_session
 from services.portal.pages.forms import read_form, text
 from services.portal.pages.frame import language_of, render, see_other
 from services.portal.people.sessions import address_of, end_session, open_session
+from services.portal.rules.accounts import dialled
 from services.portal.settings import PortalSettings
 from services.portal.sharing import Shared, Wish, by_secret, revoke, send_code, share, shares_of, use
 
@@ -45,9 +46,8 @@ def routes(kit: Kit, settings: PortalSettings, live: Live) -> APIRouter:  # noqa
         error: Refused | None = None,
     ) -> Response:
         case, study = await visible_case(kit.documents, who, study_id)
-        accounts = await kit.documents.find(ACCOUNTS, {}, order="name", limit=500)
-        colleagues = [a for a in accounts.items if not a.disabled and Role.VIEW in a.roles]
-        departments = sorted({d for a in accounts.items for d in a.departments}, key=str.casefold)
+        colleagues = await kit.identity.entitled(Role.VIEW)
+        departments = sorted({d for a in colleagues for d in a.departments}, key=str.casefold)
         return await render(
             request,
             "share/share.html",
@@ -74,7 +74,7 @@ def routes(kit: Kit, settings: PortalSettings, live: Live) -> APIRouter:  # noqa
         wish = Wish(
             label=text(form, "label", 100),
             email=contact if "@" in contact else "",
-            phone=contact if "@" not in contact else "",
+            phone=dialled(contact) if "@" not in contact else "",
             days=min(365, max(1, int(days))) if days.isdecimal() else settings.share_days,
             protection=protection if protection in {"none", "pin", "code"} else "pin",  # type: ignore[arg-type]
             download=text(form, "download") == "yes",

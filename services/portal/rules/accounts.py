@@ -20,10 +20,7 @@ def check_account(account: Account, destinations: Sequence[str]) -> None:
         raise Refused("bad-account", "An account needs a name of at most 100 characters.")
     if not account.name.isprintable() or not account.origin.isprintable():
         raise Refused("bad-account", "Name and origin may not hold control signs.")
-    if account.email and not re.fullmatch(r"[^@\s,;<>\x00-\x1f]+@[^@\s,;<>\x00-\x1f]+", account.email):
-        raise Refused("bad-account", "The email address is not one.")
-    if account.phone and not re.fullmatch(r"\+[1-9][0-9]{6,14}", account.phone):
-        raise Refused("bad-account", "Write the phone number with its country, such as +4315550100.")
+    check_contact(account.email, account.phone)
     for title in account.ae_titles:
         if not is_ae_title(title):
             raise Refused("bad-account", "An AE title has 1 to 16 characters and no backslash.")
@@ -36,6 +33,19 @@ def check_account(account: Account, destinations: Sequence[str]) -> None:
             ) from error
     _check_departments(account.departments)
     _check_known(account.destinations, destinations)
+
+
+def check_contact(email: str | None, phone: str | None) -> None:
+    """Raises Refused for what no message can be sent to."""
+    if email and not re.fullmatch(r"[^@\s,;<>\x00-\x1f]+@[^@\s,;<>\x00-\x1f]+", email):
+        raise Refused("bad-account", "The email address is not one.")
+    if phone and not re.fullmatch(r"\+[1-9][0-9]{6,14}", phone):
+        raise Refused("bad-account", "Write the phone number with its country, such as +4315550100.")
+
+
+def dialled(phone: str) -> str:
+    """A number without what people write between its digits."""
+    return re.sub(r"[\s()/.-]", "", phone)
 
 
 def check_group(group: Group, destinations: Sequence[str]) -> None:
