@@ -21,7 +21,7 @@ from services.upload.sessions import Sessions
 from services.upload.settings import UploadSettings
 from services.upload.submissions import Opening, Submissions
 from tests.component.upload.conftest import serving, settings_of, stored_files, tar_of
-from tests.component.upload.test_upload_stow import closed, instance, stored
+from tests.component.upload.test_upload_stow import instance, stored
 from tests.component.upload.test_upload_tus import created, opened, patched
 
 LATER = timedelta(seconds=120)
@@ -77,14 +77,15 @@ async def has_looked(kit: Kit, settings: UploadSettings) -> None:
 async def test_a_process_closes_nothing_while_files_wait_in_the_spool_of_another(
     accounts: Kit, tmp_path: Path
 ) -> None:
-    waiting = settings_of(idle_s=3, quiet_s=1)
+    waiting = settings_of(idle_s=3600, quiet_s=1)
     async with serving(process(accounts, tmp_path / "a"), waiting) as one:
         assert (await stored(one, instance())).status_code == 200
-        async with serving(process(accounts, tmp_path / "b"), waiting):
-            assert (await stored(one, instance())).status_code == 200
-            (end,) = await closed(one)
-    assert (end.files, end.reason) == (2, "quiet")
-    assert len(await submissions_of(accounts)) == 1
+        await has_looked(accounts, waiting)
+        assert (await stored(one, instance())).status_code == 200
+    (left,) = await submissions_of(accounts)
+    async with serving(process(accounts, tmp_path / "b"), waiting):
+        end = await until_closed(accounts, left.id)
+    assert (end.files, len(end.batches), end.reason) == (2, 1, "quiet")
 
 
 async def test_after_a_crash_the_process_with_the_spool_closes_and_no_other_before(
