@@ -28,7 +28,7 @@ from tests.neighbours.pacs import StartOrthanc
 
 SUBMISSIONS = int(os.environ.get("ANTEROOM_RELIABILITY", "20"))
 FULL = SUBMISSIONS >= 100
-KILLS = max(14, SUBMISSIONS // 2)
+KILLS = max(14, SUBMISSIONS // 4)
 SENDERS = 4
 PLANTED = 2
 SETTLE_S = 300 + 3 * SUBMISSIONS

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,7 @@ class Cluster:
 
     def _until_ready(self, processes: Sequence[Process], within: float) -> None:
         until = time.monotonic() + within
-        while waiting := [process for process in processes if not process.ready()]:
+        while waiting := unready(processes):
             if time.monotonic() > until or any(len(one.ended_itself) >= 3 for one in waiting):
                 raise AssertionError(f"not ready: {', '.join(str(one.log) for one in waiting)}")
             time.sleep(0.3)
@@ -194,6 +195,12 @@ class Cluster:
         arguments += ["--data", str(self.folder / name), "--http-port", str(port)]
         arguments += ["--dicom-port", str(dicom), "--hl7-port", str(hl7)]
         return Process(service, program, arguments, self.folder / f"{name}.log", port)
+
+
+def unready(processes: Sequence[Process]) -> list[Process]:
+    with ThreadPoolExecutor(len(processes)) as pool:
+        answers = list(pool.map(Process.ready, processes))
+    return [process for process, ready in zip(processes, answers, strict=True) if not ready]
 
 
 def _settings(folder: Path, engines: OwnEngines, partitions: int) -> str:

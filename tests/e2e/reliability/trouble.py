@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tests.e2e.reliability.processes import Cluster, Process
+from tests.e2e.reliability.processes import Cluster, Process, unready
 from tests.neighbours.engines import OwnEngines
 
 _STARTING_AT_MOST = 4
@@ -27,16 +27,16 @@ class Trouble:
         self.failures: list[str] = []
 
     def bring(self, troubles: Sequence[Callable[[], None]], kills: int, busy: Callable[[], bool]) -> None:
-        """Returns when all troubles were had, each service was killed, `kills` were done, and nobody is
-        busy any more. Everything runs again then, or is about to."""
+        """Returns when all troubles were had, each service was killed, at least `kills` were done, and nobody
+        is busy any more. Everything runs again then, or is about to."""
         engine_troubles = threading.Thread(target=self._one_after_the_other, args=(troubles,), name="trouble")
         engine_troubles.start()
         while engine_troubles.is_alive() or busy() or self._killed() < kills or self._spared():
             time.sleep(self._chance.uniform(0.5, 5))
-            if sum(not process.ready() for process in self._cluster.processes) > _STARTING_AT_MOST:
+            if len(unready(self._cluster.processes)) > _STARTING_AT_MOST:
                 continue
             among = [process for process in self._cluster.processes if process.process is not None]
-            if self._killed() >= kills:
+            if self._killed() >= kills and not busy():
                 among = [process for process in among if process.service in self._spared()]
             if among:
                 self._cluster.kill(self._chance.choice(among))
