@@ -38,7 +38,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
         hospital.pacs_start()
         hospital.until(lambda: doings.in_pacs(hospital, study_id))
         doings.look_at(hospital, study_id)
-        hospital.until(lambda: len(hospital.mail.messages) >= 2)
+        hospital.until(lambda: any("archive" in mail["subject"] for mail in hospital.mail.messages))
         metrics, public = hospital.metrics(), hospital.public_metrics()
     finally:
         hospital.close()
