@@ -39,7 +39,6 @@ class Act:
         correlation_id: str = "",
         cause: str = "",
         inside: bool = False,
-        span_id: int = 0,
     ) -> None:
         self.kind = kind
         self.service = service
@@ -50,7 +49,7 @@ class Act:
         self.own: bool = not correlation_id and (around is None or around.own)
         """Its correlation id is its own: nothing it goes back to is known."""
         self.correlation_id: str = correlation_id or (around.correlation_id if around else random_id())
-        self.span_id = span_id or secrets.randbits(64) or 1
+        self.span_id = secrets.randbits(64) or 1
         self.details: dict[str, Detail] = {}
         self.outcome: Literal["ok", "refused", "failed", "void"] = "ok"
         """`void`: there was nothing to do after all, and nothing is told of it."""

@@ -10,6 +10,7 @@ from itertools import count
 from kit.acts import Act
 from kit.bus.port import Bus
 from kit.clock import Clock
+from kit.errors import NoSpace, TransientError
 from kit.hl7.ack import Verdict, acknowledge, batch
 from kit.hl7.charset import decode
 from kit.hl7.message import Message, NotHl7, parse, split_batch
@@ -62,16 +63,19 @@ class Hl7Door:
         for frame in frames:
             act, taken = Act("message", "match", "HL7"), list[Hl7Received]()
             act.enter()
-            answers += self._frame(frame, now, taken)
-            act.leave()
+            try:
+                answers += self._frame(frame, now, taken)
+            finally:
+                act.leave()
             heard.append((act, taken))
         events = [event for _, taken in heard for event in taken]
-        if events:
-            await self._bus.publish(events)
-        for act, taken in heard:
-            act.outcome = "ok" if taken else "refused"
-            act.emits(taken)
-            act.end()
+        try:
+            if events:
+                await self._bus.publish(events)
+        except (TransientError, NoSpace) as error:
+            _end(heard, error)
+            raise
+        _end(heard)
         self.status.accepted += len(events)
         HL7_MESSAGES.labels("AA").inc(len(events))
         self.status.last_message_at = now
@@ -124,6 +128,17 @@ class Hl7Door:
             message, verdict, now=now, zone=self._zone, control_id=f"{self._run}-{next(self._answers)}"
         )
         return [] if answer is None else [answer]
+
+
+def _end(heard: list[tuple[Act, list[Hl7Received]]], error: Exception | None = None) -> None:
+    """Each act ends with what became of its frame's messages."""
+    for act, taken in heard:
+        if error is not None:
+            act.failed(error)
+        else:
+            act.outcome = "ok" if taken else "refused"
+            act.emits(taken)
+        act.end()
 
 
 def _event(message: Message, key: str, text: str, now: datetime) -> Hl7Received:
