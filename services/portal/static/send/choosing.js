@@ -4,26 +4,28 @@ import { isDiscImage, listDisc } from "./iso.js";
 import { ofFile } from "./sources.js";
 import { listZip } from "./zip.js";
 
-export async function fromDrop(transfer) {
+// missed(): called for every file and folder that could not be read.
+export async function fromDrop(transfer, missed) {
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   if (!entries.length) return [...transfer.files].map((file) => ofFile(file.name, file));
   const found = [];
-  for (const entry of entries) await walkEntry(entry, found);
+  for (const entry of entries) await walkEntry(entry, found, missed);
   return found;
 }
 
-async function walkEntry(entry, found) {
+async function walkEntry(entry, found, missed) {
   if (entry.isFile) {
     const file = await new Promise((resolve, reject) => entry.file(resolve, reject)).catch(() => null);
-    if (file) found.push(ofFile(entry.fullPath.replace(/^\//, ""), file));
+    if (file) found.push(ofFile(entry.fullPath.replace(/^\//, ""), file)); else missed();
     return;
   }
   const reader = entry.createReader();
-  for (;;) {
-    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject)).catch(() => []);
-    if (!some.length) return;
-    await Promise.all(some.filter((one) => one.isFile).map((one) => walkEntry(one, found)));
-    for (const folder of some) if (folder.isDirectory) await walkEntry(folder, found);
+  for (;;) { // browsers tell of a hundred at a time
+    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject)).catch(() => null);
+    if (some === null) missed();
+    if (!some?.length) return;
+    await Promise.all(some.filter((one) => one.isFile).map((one) => walkEntry(one, found, missed)));
+    for (const folder of some) if (folder.isDirectory) await walkEntry(folder, found, missed);
   }
 }
 
@@ -35,20 +37,6 @@ export async function fromInput(files) {
     if (found.length % 100 === 0) await new Promise((resolve) => setTimeout(resolve));
   }
   return found;
-}
-
-export async function fromPicker() {
-  const folder = await showDirectoryPicker({ id: "anteroom-disc" });
-  const found = [];
-  await walkHandle(folder, folder.name, found);
-  return found;
-}
-
-async function walkHandle(folder, path, found) {
-  for await (const [name, handle] of folder.entries()) {
-    if (handle.kind === "directory") await walkHandle(handle, `${path}/${name}`, found);
-    else found.push(ofFile(`${path}/${name}`, await handle.getFile()));
-  }
 }
 
 // What a ZIP or disc image holds, as sources; null where that can't be told without sending it.

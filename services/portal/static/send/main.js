@@ -1,6 +1,6 @@
 // The send page: choosing, reading, checking, sending.
 
-import { byPath, fromDrop, fromInput, fromPicker, membersOf } from "./choosing.js";
+import { byPath, fromDrop, fromInput, membersOf } from "./choosing.js";
 import { checksOf } from "./checks.js";
 import { add, emptyFound, inOrder, patientsOf } from "./grouping.js";
 import { manifestName } from "./plan.js";
@@ -34,8 +34,8 @@ async function take(gathering) {
   try {
     await readAll(byPath(await gathering));
     if (!state.known.size) say("wait", t("There was nothing in it. Choose a folder, files, a ZIP or a disc."));
-  } catch (error) {
-    if (error.name !== "AbortError") say("stop", t("This can’t be read. Copy it to your computer first, then choose it again."));
+  } catch {
+    say("stop", t("This can’t be read. Copy it to your computer first, then choose it again."));
   }
   state.reading--;
   if (state.reading) return;
@@ -73,10 +73,7 @@ for (const input of page.querySelectorAll("input[type=file]")) {
   input.addEventListener("change", chosen);
   queueMicrotask(chosen);
 }
-page.querySelector("[data-choose=folder]").addEventListener("click", () => {
-  if (typeof showDirectoryPicker === "function") take(fromPicker());
-  else page.querySelector("#choose-folder").click();
-});
+page.querySelector("[data-choose=folder]").addEventListener("click", () => page.querySelector("#choose-folder").click());
 page.querySelector("[data-choose=files]").addEventListener("click", () => page.querySelector("#choose-files").click());
 page.querySelector("[data-choose=nothing]").addEventListener("click", () => location.reload());
 for (const name of ["dragenter", "dragover"]) addEventListener(name, (event) => { event.preventDefault(); drop.classList.add("over"); });
@@ -84,7 +81,7 @@ addEventListener("dragleave", (event) => { if (!event.relatedTarget) drop.classL
 addEventListener("drop", (event) => {
   event.preventDefault();
   drop.classList.remove("over");
-  take(fromDrop(event.dataTransfer));
+  take(fromDrop(event.dataTransfer, () => { state.found.unreadable++; }));
 });
 
 // Checking ------------------------------------------------------------------------------------
