@@ -68,6 +68,13 @@ def stop(root: Path, name: str, *, kill: bool = False) -> None:
         child.wait()
 
 
+def hang(root: Path, name: str, *, hangs: bool) -> None:
+    """Let the engine stand still (SIGSTOP): it takes connections and answers nothing. Or let it go on."""
+    entry = _read(root).get(name)
+    if entry is not None and running(root, name):
+        os.kill(entry["pid"], signal.SIGSTOP if hangs else signal.SIGCONT)
+
+
 def running(root: Path, name: str) -> bool:
     entry = _read(root).get(name)
     return entry is not None and _started(entry["pid"]) == entry["started"]

@@ -89,6 +89,10 @@ def _bring_trouble(stage: Stage, chance: random.Random) -> Trouble:
     ]
     if FULL:
         troubles += [trouble.events_killed, trouble.documents_restart, trouble.rolls]
+        # longer than a group's session, than a lease, than a request may take
+        troubles += [
+            partial(trouble.hangs, name, s) for name, s in (("kafka", 30), ("mongo", 75), ("s3", 25))
+        ]
     chance.shuffle(troubles)
     trouble.bring(troubles, KILLS, lambda: not stage.traffic.done)
     return trouble

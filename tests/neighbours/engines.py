@@ -1,13 +1,15 @@
 """The real engines behind the cluster adapters: used where they run, started where ANTEROOM_ENGINES=1."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from scripts.engines.__main__ import ROOT, main
 from scripts.engines.install import INSTALL, Missing
-from scripts.engines.run import ACCESS_KEY, SECRET_KEY, ports, running, start, stop
+from scripts.engines.run import ACCESS_KEY, SECRET_KEY, hang, ports, start, stop
 from tests.neighbours.process import missing
 
 __all__ = ["ACCESS_KEY", "SECRET_KEY", "OwnEngines", "engine"]
@@ -56,8 +58,13 @@ class OwnEngines:
         for name in self.NAMES:
             stop(self._root, name, kill=True)
 
-    def running(self, name: str) -> bool:
-        return running(self._root, name)
+    @contextmanager
+    def hanging(self, name: str) -> Iterator[None]:
+        hang(self._root, name, hangs=True)
+        try:
+            yield
+        finally:
+            hang(self._root, name, hangs=False)
 
     def _lend(self, name: str) -> None:
         """Its programs; installs them first where tests may do so."""

@@ -54,8 +54,13 @@ class Trouble:
     def objects_away(self, seconds: float) -> None:
         self._stopped("s3", seconds, kill=True)
 
+    def hangs(self, engine: str, seconds: float) -> None:
+        self.had[f"{engine} hung for {seconds:g} s"] += 1
+        with self._engines.hanging(engine):
+            time.sleep(seconds)
+
     def pacs_hangs(self, seconds: float) -> None:
-        self.had["PACS hung"] += 1
+        self.had[f"PACS hung for {seconds:g} s"] += 1
         self._pacs.pause()
         time.sleep(seconds)
         self._pacs.go_on()

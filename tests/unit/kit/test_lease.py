@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from kit.documents.port import Collection
-from kit.errors import TransientError, Unavailable
+from kit.errors import NoSpace, TransientError, Unavailable
 from kit.service import Kit
 from kit.tasks import TaskDoc, TaskRunner
 
 SHORT = timedelta(seconds=0.3)
+STEADY = timedelta(seconds=1.5)
+"""Outlives a moment in which the machine has no time for us."""
 
 
 class Errand(TaskDoc):
@@ -51,9 +53,8 @@ class Worker:
             give_up=self.give_up,
             clock=kit.clock,
             owner=name,
-            exclusive=False,
             backoff=[timedelta(seconds=0.01)],
-            **{"lease": SHORT, **options},
+            **{"lease": SHORT, "exclusive": False, **options},
         )
 
     async def work(self, task: Errand) -> None:
@@ -116,12 +117,12 @@ async def test_silent_work_outlives_many_leases_and_no_other_process_takes_it(
     kit_env: Kit, start: Callable[..., Any]
 ) -> None:
     await add(kit_env)
-    first = await start("first")
+    first = await start("first", lease=STEADY)
     await first.began.wait()
     other = await start("other")
     claimed = await stored(kit_env)
     assert claimed.lease_until is not None
-    much_later = claimed.lease_until + 4 * SHORT
+    much_later = claimed.lease_until + 2 * STEADY
 
     async def renewed() -> bool:
         lease = (await stored(kit_env)).lease_until
@@ -152,6 +153,38 @@ async def test_without_the_store_work_ends_with_its_lease_and_another_process_do
     await until(lambda: first.cancelled == 1)
 
 
+async def test_the_only_process_goes_on_with_what_it_can_not_renew(
+    kit_env: Kit, start: Callable[..., Any]
+) -> None:
+    tries = 0
+
+    async def full(*_: Any) -> bool:
+        nonlocal tries
+        tries += 1
+        raise NoSpace("disk-full", "The storage is full.")
+
+    await add(kit_env)
+    only = await start("only", exclusive=True)
+    only.link.renew = full
+    await only.began.wait()
+    await until(lambda: tries >= 8)
+    only.go.set()
+    await until(lambda: _result(kit_env))
+    assert (only.calls, only.cancelled) == (1, 0)
+
+
+async def test_work_does_not_go_on_when_its_lease_is_looked_after_no_more(
+    kit_env: Kit, start: Callable[..., Any]
+) -> None:
+    async def defect(*_: Any) -> bool:
+        raise ValueError("of another version")
+
+    await add(kit_env)
+    first = await start("first", max_attempts=1)
+    first.link.renew = defect
+    await until(lambda: first.cancelled == 1)
+
+
 async def test_without_an_answer_of_the_store_too(kit_env: Kit, start: Callable[..., Any]) -> None:
     async def silent(*_: Any) -> bool:
         await asyncio.Event().wait()
@@ -175,7 +208,7 @@ async def test_a_process_that_stood_still_saves_nothing_and_leaves_the_new_owner
     first = await start("first", max_attempts=1)
     first.link.renew, first.trouble = believed, trouble
     await first.began.wait()
-    other = await start("other")
+    other = await start("other", lease=STEADY)
     await other.began.wait()
     claimed = await stored(kit_env)
     assert claimed.lease_owner == "other"
@@ -214,7 +247,7 @@ async def test_work_that_gave_its_lease_back_may_still_end_in_peace(
     kit_env: Kit, start: Callable[..., Any]
 ) -> None:
     await add(kit_env)
-    worker = await start("worker")
+    worker = await start("worker", lease=STEADY)
     renewals: list[datetime] = []
     renew = worker.link.renew
 
