@@ -44,7 +44,8 @@ class Bus(Protocol):
 
     def tail(self, event: type[E], hear: Callable[[E], None]) -> None:
         """Before start only. Every process that asks hears every event published from about its start on, at
-        most once: no group, nothing remembered, nothing tried again. For news that may be missed."""
+        most once: no group, nothing remembered, nothing tried again. For news that may be missed. `hear` is
+        quick and never raises."""
         ...
 
     async def publish(self, events: Sequence[Event]) -> None:

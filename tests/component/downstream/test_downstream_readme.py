@@ -3,44 +3,38 @@
 import asyncio
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
-import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
 
-import schemas
 from anteroom import operations
 from anteroom.serving import Server, listen, uvicorn_config
 from anteroom.settings import Settings
 from kit.bus.kafka_settings import KafkaSettings, ensure_topics
 from kit.service import Kit
 from kit.web import build_app
-from schemas.forward import StudyForwarded
 from schemas.wire import decode, encode
 from scripts.engines.__main__ import ROOT
 from scripts.engines.run import start, stop
 from services.portal.bootstrap import ensure_admin
+from tests.component.downstream.shown import (
+    EXAMPLE,
+    FOLLOWING,
+    KCAT_ALL,
+    KCAT_GROUP,
+    ON_KAFKA,
+    OVER_HTTP,
+    TOPIC,
+    Running,
+    alone,
+    forwarded,
+)
 from tests.neighbours.engines import engine
-
-FOLDER = Path(schemas.__file__).parent
-README = (FOLDER / "README.md").read_text()
-ON_KAFKA, OVER_HTTP = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-KCAT_ALL, KCAT_GROUP = re.findall(r"^kcat .*$", README, re.MULTILINE)
-(FOLLOWING,) = re.findall(r"`(anteroom events --follow .*?)`", README)
-TOPIC = StudyForwarded.topic
-EXAMPLE = decode((FOLDER / "examples" / TOPIC / "typical.json").read_bytes())
-
-
-def forwarded(number: int) -> StudyForwarded:
-    assert isinstance(EXAMPLE, StudyForwarded)
-    event_id = str(uuid.uuid5(uuid.NAMESPACE_OID, str(number)))
-    return EXAMPLE.model_copy(update={"id": event_id, "key": f"s{number}", "study_id": f"s{number}"})
 
 
 @pytest.fixture(scope="module")
@@ -64,48 +58,6 @@ async def producer(kafka: str) -> AsyncIterator[AIOKafkaProducer]:
     await made.start()
     yield made
     await made.stop()
-
-
-class Running:
-    """A program of the README, line by line."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-
-    @classmethod
-    async def begin(cls, *command: str, **environment: str) -> "Running":
-        return cls(
-            await asyncio.create_subprocess_exec(
-                *command,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env={**os.environ, **environment},
-            )
-        )
-
-    async def lines(self, count: int) -> list[str]:
-        assert self._process.stdout is not None
-        found = []
-        async with asyncio.timeout(60):
-            while len(found) < count:
-                line = await self._process.stdout.readline()
-                assert line, await self._process.stderr.read()  # type: ignore[union-attr]
-                found.append(line.decode().strip())
-        return found
-
-    async def kill(self) -> str:
-        """With SIGKILL. Returns what it had said besides."""
-        self._process.kill()
-        rest, _ = await self._process.communicate()
-        return rest.decode()
-
-
-def alone(folder: Path, program: str) -> str:
-    """The program beside a copy of the schemas, as a consumer elsewhere has them."""
-    shutil.copytree(FOLDER, folder / "schemas", ignore=shutil.ignore_patterns("__pycache__"))
-    path = folder / "consumer.py"
-    path.write_text(program)
-    return str(path)
 
 
 async def test_the_consumer_on_kafka_reports_once_and_bears_what_newer_producers_send(
