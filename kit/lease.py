@@ -23,6 +23,8 @@ T = TypeVar("T", bound="TaskDoc")
 
 _log = logging.getLogger(__name__)
 
+_STUBBORN_S = 30.0
+
 
 class LeaseLost(AnteroomError):
     """Another process has the task, or may have it by now: nothing more is to be done about it here."""
@@ -39,6 +41,8 @@ class Lease(Generic[T]):
     clock: Clock
     length: timedelta
     until: datetime
+    exclusive: bool = False
+    """No other process takes tasks here: what can't be renewed is ours all the same."""
 
     async def keep_while(self, work: "asyncio.Future[None]", longest: timedelta) -> None:
         """Wait for the work; raises what it raises. The work is cancelled when the lease is lost
@@ -55,7 +59,8 @@ class Lease(Generic[T]):
                 if not await self._still_ours():
                     return await _ended(work, LeaseLost(f"the lease of a task of {self.collection.name}"))
                 pause = self.length / (3 if self.until > before else 12)
-        except asyncio.CancelledError:
+        except BaseException:
+            # without a lease that is looked after no work goes on, whatever ended the looking
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
             raise
@@ -65,7 +70,7 @@ class Lease(Generic[T]):
         """Renew it. While the store does not answer it is ours until it ends."""
         until = self.clock() + self.length
         try:
-            async with asyncio.timeout(max(0.0, (self.until - self.clock()).total_seconds())):
+            async with asyncio.timeout(self._answer_s()):
                 renewed = await self.documents.renew(self.collection, self.task.id, self.owner, until)
                 if not renewed:
                     fresh = await self.documents.get(self.collection, self.task.id)
@@ -73,18 +78,24 @@ class Lease(Generic[T]):
                     renewed = fresh is not None and fresh.lease_owner == self.owner
         except (TransientError, NoSpace, TimeoutError) as error:
             _log.warning("a lease of %s could not be renewed: %s", self.collection.name, error)
-            return self.clock() < self.until
+            return self.exclusive or self.clock() < self.until
         if renewed:
             self.until = until
             if self.task.lease_until is not None:
                 self.task.lease_until = until
         return renewed
 
+    def _answer_s(self) -> float:
+        """How long an answer may take."""
+        length = self.length if self.exclusive else self.until - self.clock()
+        return max(0.0, length.total_seconds())
+
 
 async def _ended(work: "asyncio.Future[None]", error: AnteroomError) -> None:
     """Cancel the work and raise the error; what it had done by then counts."""
     work.cancel()
-    await asyncio.wait({work})
+    while not (await asyncio.wait({work}, timeout=_STUBBORN_S))[0]:
+        _log.error("work that was cancelled does not end: %s", work)
     if work.cancelled():
         raise error
     work.result()

@@ -241,7 +241,16 @@ class TaskRunner(Generic[T]):
     async def _work_and_settle(self, task: T, act: Act) -> None:
         work = asyncio.ensure_future(self._work(task))
         until = task.lease_until or self._clock()
-        lease = Lease(self._documents, self._collection, task, self._owner, self._clock, self._lease, until)
+        lease = Lease(
+            self._documents,
+            self._collection,
+            task,
+            self._owner,
+            self._clock,
+            self._lease,
+            until,
+            self._exclusive,
+        )
         try:
             await lease.keep_while(work, self._longest)
         except (TransientError, NoSpace) as error:

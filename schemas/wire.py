@@ -21,6 +21,8 @@ def decode(data: bytes | str) -> Event:
     """Raises UnknownEvent for what a newer producer may send, ValueError for content that breaks the
     contract, KeyError for what is no event at all."""
     fields = orjson.loads(data)
+    if not isinstance(fields, dict) or not isinstance(fields.get("topic"), str):
+        raise KeyError("topic")
     name, version = fields["topic"], fields["version"]
     topic = TOPICS.get(name)
     if topic is None or topic.event.version != version:

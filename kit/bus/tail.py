@@ -57,6 +57,8 @@ class Tail:
                 await self._read(consumer)
             except (KafkaError, IllegalStateError, OSError) as error:
                 _log.info("news are missed for a while: %s", type(error).__name__)
+            except Exception:  # noqa: BLE001 - the edge: a tail that ended would say nothing
+                _log.exception("news are missed for a while")
             finally:
                 self._reading.clear()
                 with suppress(KafkaError, OSError):

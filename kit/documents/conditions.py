@@ -10,6 +10,8 @@ import orjson
 from kit.documents.port import Collection, instant_text
 from kit.errors import Refused
 
+_INTEGERS = 1 << 63
+"""Beyond these no adapter has integers."""
 LAST = "\U0010ffff"
 """Sorts behind every string of a prefix search."""
 
@@ -57,6 +59,8 @@ def read_cursor(cursor: str) -> tuple[str | int | float | None, str]:
     except (ValueError, TypeError) as error:
         raise _made_up() from error
     if not isinstance(doc_id, str) or not isinstance(value, str | int | float | None):
+        raise _made_up()
+    if isinstance(value, int) and not -_INTEGERS <= value < _INTEGERS:
         raise _made_up()
     return value, doc_id
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from schemas.envelope import Event
 
 _CAUSES_KEPT = 64
+_PREFIXES = 16
 
 
 def instant_text(value: datetime) -> str:
@@ -88,12 +89,17 @@ class Has:
 
 @dataclass(frozen=True)
 class HasPrefix:
-    """The members list holds, for each of these, a string that starts so."""
+    """The members list holds, for each of these, a string that starts so.
+
+    Of very many only the longest 16 are looked at: they say the most. Raises ValueError for none.
+    """
 
     values: tuple[str, ...]
 
     def __init__(self, *values: str) -> None:
-        object.__setattr__(self, "values", values)
+        if not values:
+            raise ValueError("which beginnings?")
+        object.__setattr__(self, "values", tuple(sorted(set(values), key=len, reverse=True)[:_PREFIXES]))
 
 
 Where = Mapping[str, Scalar | Range | In | Has | HasPrefix | None]

@@ -225,7 +225,16 @@ def _define(store: Store, collection: Collection[Any], table: str) -> None:
                 f"FROM {table}, json_each({table}.body, '$.{collection.members}') AS member"
             )
         statements.append(f"CREATE INDEX IF NOT EXISTS {table}_members_id ON {table}_members (id)")
+    wanted = {_index_name(table, names) for names in _indexes(collection)}
+    for name in _own_indexes(store, table) - wanted - {f"{table}_members_id"}:
+        statements.append(f"DROP INDEX {name}")
     store.define(";\n".join(statements))
+
+
+def _own_indexes(store: Store, table: str) -> set[str]:
+    """Names of the indexes that were made here, also those of earlier versions."""
+    sql = "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL"
+    return {row[0] for row in store.read_now(lambda c: c.execute(sql, (table,)).fetchall())}
 
 
 def _index_name(table: str, fields: Sequence[str]) -> str:
@@ -331,7 +340,7 @@ def _condition(column: str, wanted: Any) -> tuple[str, list[Any]]:
             (sign, bound) for sign, bound in ((">=", wanted.low), ("<", wanted.high)) if bound is not None
         ]
         return (
-            " AND ".join(f"{column} {sign} ?" for sign, _ in bounds) or "1",
+            " AND ".join(f"{column} {sign} ?" for sign, _ in bounds) or f"{column} IS NOT NULL",
             [plain(bound) for _, bound in bounds],
         )
     return f"{column} = ?", [plain(wanted)]

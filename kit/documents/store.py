@@ -157,9 +157,6 @@ class Store:
         outcomes: list[tuple["asyncio.Future[Any]", Any, BaseException | None]],
         appended: Appended,
     ) -> None:
-        if appended:
-            for listener in self._listeners:
-                listener(appended)
         for future, result, error in outcomes:
             if future.done():
                 continue
@@ -167,6 +164,9 @@ class Store:
                 future.set_exception(error)
             else:
                 future.set_result(result)
+        if appended:
+            for listener in self._listeners:
+                listener(appended)
 
 
 def _reading(operation: Callable[[sqlite3.Connection], R], connection: sqlite3.Connection) -> R:

@@ -62,6 +62,8 @@ class Spreading:
                 await self._kit.bus.publish(list(self._events(news)))
             except TransientError as error:
                 _log.info("other processes' pages are not told of news: %s", error)
+            except Exception:  # noqa: BLE001 - the edge: who ended here would gather news for ever
+                _log.exception("other processes' pages are not told of news")
             await asyncio.sleep(_GATHER_S)
 
     def _events(self, news: Iterator[str]) -> Iterator[PagesChanged]:

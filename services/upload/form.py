@@ -18,6 +18,8 @@ from services.upload.parts import Chunk
 
 KIND = "multipart/form-data"
 _FIELD_BYTES = 64 << 10
+FIELDS_MOST = 1024
+"""Of one form. A browser sends 129 at most; very many small ones would cost far more than their bytes."""
 _NAME = re.compile(r';\s*name="(bytes|[0-9]{1,16})"', re.ASCII)
 _WRAPPING, _LEAST_LIMIT = 4, 64 << 10
 """A form may be so many times as long as what it brings: names and base64 are more than empty files."""
@@ -59,7 +61,11 @@ class FormBody:
 
 
 async def _unwrapped(form: Multipart) -> AsyncIterator[Chunk]:
+    fields = 0
     async for part in form.parts():
+        fields += 1
+        if fields > FIELDS_MOST:
+            raise Refused("bad-form", f"An upload's form has at most {FIELDS_MOST:,} fields; send several.")
         named = _NAME.search(part.headers.get("content-disposition", ""))
         name = named[1] if named else ""
         if name == "bytes":

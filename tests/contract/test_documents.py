@@ -1,6 +1,7 @@
 """The contract of the documents port; every adapter passes it."""
 
 import asyncio
+import base64
 import secrets
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ from kit.documents.mongo import Mongo, MongoDocuments, MongoSettings
 from kit.documents.port import Collection, Doc, Has, HasPrefix, In, Instant, Range
 from kit.documents.sqlite import SqliteDocuments
 from kit.documents.store import Store
-from kit.errors import VersionConflict
+from kit.errors import Refused, VersionConflict
 from kit.tasks import TaskDoc
 from schemas.notify import NoticeSent
 from tests.neighbours.engines import engine
@@ -180,6 +181,8 @@ async def test_find_by_equality_range_in_null_and_membership(documents) -> None:
     assert await ids({"tokens": HasPrefix("name:smith", "al")}) == ["0", "1", "2", "3", "4", "5"]
     assert await ids({"tokens": HasPrefix("name:smith3", "al")}) == ["3"]
     assert await ids({"tokens": HasPrefix("name:smith3", "name:smith4")}) == []
+    assert await ids({"colour": Range()}) == ["0", "1", "3", "4"]
+    assert await ids({"tokens": HasPrefix("name:smith3", *(f"a{n}" for n in range(2000)))}) == []
     assert await documents.count(THINGS, {"tokens": Has("all")}) == 6
     assert await documents.count(THINGS, cap=4) == 4
 
@@ -219,6 +222,12 @@ async def test_undeclared_fields_are_refused(documents) -> None:
         await documents.find(THINGS, order="tokens")
     with pytest.raises(ValueError):
         await documents.find(THINGS, {"colour": Has("x")})
+
+
+@pytest.mark.parametrize("made_up", [b'[18446744073709551615,"x"]', b'[[1],"x"]', b"[1,2]", b"{}", b"\xff"])
+async def test_a_cursor_that_was_made_up_is_refused(documents, made_up) -> None:
+    with pytest.raises(Refused):
+        await documents.find(THINGS, order="size", cursor=base64.urlsafe_b64encode(made_up).decode())
 
 
 async def test_a_quote_in_a_value_is_only_a_value(documents) -> None:

@@ -105,6 +105,9 @@ def test_an_event_that_is_no_longer_published_is_a_break() -> None:
 @pytest.mark.parametrize("changes", [{"topic": "study-praised"}, {"version": 2}])
 def test_events_of_a_newer_producer_are_told_apart_from_broken_ones(changes: Schema) -> None:
     example = release.examples_of(RELEASES[0])[0]
+    for nothing in (b"[]", b"1", b'{"topic": ["x"], "version": 1}', b"{}"):
+        with pytest.raises(KeyError):
+            decode(nothing)
     with pytest.raises(UnknownEvent):
         decode(json.dumps({**json.loads(example.read_bytes()), **changes}))
 

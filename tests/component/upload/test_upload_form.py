@@ -7,6 +7,7 @@ import os
 import httpx
 import pytest
 
+from services.upload.form import FIELDS_MOST
 from tests.component.upload.conftest import SECRET, Running, serving, settings_of, stored_files, tar_of
 from tests.component.upload.test_upload_tus import TUS, created, opened, patched
 
@@ -109,6 +110,7 @@ async def test_a_file_of_another_size_than_said_counts_for_nothing(upload: Runni
     [
         ([("name", (None, b"x"))], 400, "bad-form"),
         ([("bytes", (None, b"not base64"))], 400, "bad-form"),
+        ([("1", ("file", b"x"))] * (FIELDS_MOST + 1), 400, "bad-form"),
         ([("bytes", (None, b"A" * 100_000))], 413, "field-too-long"),
         ([("5000", ("file", b"x" * 5000))], 400, "too-long"),
         ([("500000", ("file", b"x" * 500_000))], 413, "too-long"),

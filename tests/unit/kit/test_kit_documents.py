@@ -27,6 +27,24 @@ async def test_fields_and_members_declared_later_find_what_was_saved_before(tmp_
     await store.close()
 
 
+async def test_indexes_of_an_earlier_version_go(tmp_path: Path) -> None:
+    store = Store(tmp_path / "a.db")
+    await SqliteDocuments(store).save(NOTES, Thing(id="1", colour="red", tags=["a"]))
+    before = _indexes(store)
+    store.define("CREATE INDEX d_notes__old ON d_notes (version)")
+    await SqliteDocuments(store).save(NOTES, Thing(id="2"))
+    assert _indexes(store) == before
+    assert "d_notes_members_id" in before
+    await store.close()
+
+
+def _indexes(store: Store) -> set[str]:
+    rows = store.read_now(
+        lambda c: c.execute("SELECT name FROM sqlite_master WHERE type = 'index'").fetchall()
+    )
+    return {name for (name,) in rows}
+
+
 async def test_a_change_of_tables_happens_whole_or_not_at_all(tmp_path: Path) -> None:
     store = Store(tmp_path / "a.db")
     with pytest.raises(sqlite3.OperationalError, match="absent"):
