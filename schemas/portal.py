@@ -20,13 +20,16 @@ class StudyDecided(Event):
 
 class StudyExpired(Event):
     """The images of a study are not needed here any more: retention lets them go, as long as the study is
-    still at this revision. Key: the study."""
+    still at this revision and no other submission brought it. Key: the study."""
 
     topic: ClassVar[str] = "study-expired"
     owner: ClassVar[str] = "portal"
     study_id: str
     study_revision: int
     rule: Literal["in-pacs", "declined"] | str = Field(description="why they are not needed")
+    submissions: tuple[str, ...] = Field(
+        default=(), description="all that were known when it was decided; none: of a version that did not say"
+    )
 
 
 class PagesChanged(Event):

@@ -47,7 +47,9 @@ async def match_changed(kit: Kit, event: StudyMatched | StudyUnmatched, *, polic
 async def submission_validated(kit: Kit, event: SubmissionValidated, *, policies: bool = True) -> None:
     """One save for each study of the submission; each is complete in itself, and a redelivery finds
     those made before."""
-    settled = Settled(revision=event.revision, sender=event.sender, waiting=event.tally.waiting)
+    settled = Settled(
+        revision=event.revision, sender=event.sender, waiting=event.tally.waiting, time=event.time
+    )
 
     def take(case: Case) -> bool:
         return take_settled(case, event.submission_id, settled, event.time)

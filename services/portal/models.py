@@ -19,6 +19,8 @@ class Seen(BaseModel):
     other_patients: tuple[Demographics, ...] = ()
     generation: int = 1
     """Images sent again after they were removed are others, however alike they are."""
+    conflicts: int = 0
+    """Images put aside because an earlier one has the same UID."""
 
 
 class Verdict(BaseModel):
@@ -71,6 +73,8 @@ class Settled(BaseModel):
     revision: int
     sender: Sender
     waiting: int
+    time: Instant | None = None
+    """None in those of a version that did not note it."""
 
 
 class Case(Doc):

@@ -23,7 +23,7 @@ from services.portal.accounts import record
 from services.portal.models import CASES, Case
 from services.portal.rules import retention as rules
 from services.portal.rules.retention import RULES, Rule
-from services.portal.rules.state import refresh
+from services.portal.rules.state import refresh, sent_in
 
 _POLICY = "policy"
 _EVERY = timedelta(hours=1)
@@ -222,6 +222,7 @@ class Retention:
                     study_id=case.id,
                     study_revision=case.study.revision,
                     rule=rule,
+                    submissions=sent_in(case),
                 )
                 refresh(case)
                 try:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from kit.documents.port import Collection, D
-from kit.errors import TransientError, VersionConflict
+from kit.errors import NotFound, TransientError, VersionConflict
 from kit.metrics import FILES
 from kit.service import Kit
 from schemas.envelope import Event
@@ -96,8 +96,13 @@ async def pack_written(kit: Kit, known: KnownInstances, event: PackWritten) -> N
         if doc is not None and event.pack.id in doc.merged:
             return
         before = doc.study if doc else None
-        index = await known.index(event.pack)
-        have = await known.of(before, event.study_id)
+        try:
+            index = await known.index(event.pack)
+            have = await known.of(before, event.study_id)
+        except NotFound:
+            if await _version(kit, event.study_id) == (doc.version if doc else 0):
+                raise
+            continue  # its images were removed since it was read
         sifted = sift(index.entries, have.hashes)
         now = kit.clock()
         study = merge(before, event, sifted, now)
@@ -131,12 +136,20 @@ async def pack_written(kit: Kit, known: KnownInstances, event: PackWritten) -> N
     raise TransientError("a study is being changed too often")
 
 
+async def _version(kit: Kit, study_id: str) -> int:
+    doc = await kit.documents.get(STUDIES, study_id)
+    return doc.version if doc is not None else 0
+
+
 async def study_expired(kit: Kit, event: StudyExpired) -> None:
     """The study has no images from here on; deleting their objects follows from the event. What came
-    since it was decided leaves everything as it is: the deciding service hears of that anyway."""
+    since it was decided leaves everything as it is, be it the same images once more: the deciding service
+    hears of that anyway."""
     for _ in range(_TRIES):
         doc = await kit.documents.get(STUDIES, event.study_id)
         if doc is None or doc.study.revision != event.study_revision or not doc.study.packs:
+            return
+        if event.submissions and not set(doc.study.submissions) <= set(event.submissions):
             return
         before = doc.study
         doc.study = without_images(before, kit.clock())

@@ -47,6 +47,7 @@ def seen(study: Study) -> Seen:
         patient=study.patient,
         other_patients=study.other_patients,
         generation=study.generation,
+        conflicts=conflicts(study),
     )
 
 
@@ -132,6 +133,8 @@ def take_settled(case: Case, submission_id: str, settled: Settled, time: datetim
     known = case.settled.get(submission_id)
     if known is not None and known.revision >= settled.revision:
         return False
+    if known is None and case.study is not None and submission_id not in case.study.submissions:
+        case.leaving = None  # what was to go is not removed once another submission has come
     case.settled[submission_id] = settled
     text = "Every file has its state." if settled.waiting == 0 else f"{settled.waiting} files still wait."
     _mark(case, Stage(key=f"validated-{submission_id}", stage="validated", time=time, text=text))
@@ -193,7 +196,8 @@ def refresh(case: Case) -> None:
 
 
 def spare_since(case: Case) -> datetime | None:
-    """When it was turned down, or when the last of its images was proved to be at the last destination.
+    """When it was turned down, or when the last of its images was proved to be at the last destination; later
+    where a submission of it settled later: who sends images once more counts on them.
 
     Images that others could not prove are needed: those of a submission that is not settled, and those put
     aside because an earlier image has the same UID.
@@ -201,21 +205,33 @@ def spare_since(case: Case) -> datetime | None:
     study, verdict = case.study, last(case)
     if study is None or verdict is None or None in senders(case):
         return None
+    if conflicts(study) or any(settled.waiting for settled in case.settled.values()):
+        return None
     if case.kept or case.leaving is not None or case.gone is not None:
         return None
     if outdated(verdict, study) or not study.packs:
         return None
     decision = verdict.decision
+    sent = [settled.time for settled in case.settled.values() if settled.time is not None]
     if decision.action == "decline":
-        return decision.time
+        return max([decision.time, *sent])
     outcomes = {o.destination: o for o in case.outcomes if o.decision_id == decision.id}
     proven = [outcomes[name] for name in decision.destinations if name in outcomes]
     complete = [o for o in proven if o.proof is not None and o.proof.instances >= study.instances]
     if decision.action != "approve" or not proven or len(complete) < len(decision.destinations):
         return None
-    if any(finding.code == "same-uid-other-content" for finding in study.findings):
-        return None
-    return max(o.time for o in complete)
+    return max([*(o.time for o in complete), *sent])
+
+
+def conflicts(study: Study) -> int:
+    """Images put aside because an earlier one has the same UID."""
+    return sum(one.count for one in study.findings if one.code == "same-uid-other-content")
+
+
+def sent_in(case: Case) -> tuple[str, ...]:
+    """The submissions the case knows of, those that only brought what was here among them."""
+    known = case.study.submissions if case.study is not None else ()
+    return tuple(dict.fromkeys([*known, *case.settled]))
 
 
 def flagged(study: Study) -> bool:

@@ -17,6 +17,7 @@ from kit.service import Kit, Service, Site
 from kit.web import build_app
 from kit.workers import Workers
 from schemas.portal import StudyExpired
+from schemas.shapes import Study
 from schemas.validate import StudyRemoved
 from services.portal.app import build as build_portal
 from services.portal.decisions import decide_by_person
@@ -25,6 +26,8 @@ from services.portal.retention import EXPIRIES, POLICIES, Expiry, Retention
 from services.portal.rules.decide import Request
 from services.portal.settings import PortalSettings
 from services.validate.app import build as build_validate
+from services.validate.handlers import clear_removed, study_expired
+from services.validate.known import Known, KnownInstances
 from services.validate.models import STUDIES
 from services.validate.settings import ValidateSettings
 from services.view.app import build as build_view
@@ -210,6 +213,87 @@ async def test_images_that_come_at_the_last_moment_are_kept_with_the_others(room
     await settle(room.kit)
     assert len(room.objects(study)) == 4
     assert (await room.case(study)).gone is None
+
+
+async def test_the_same_images_sent_again_are_kept_for_their_days_anew(room: Room):
+    study = await room.study("1.2.1", 1, 2)
+    await policy(room)
+    room.clock.go(days=29)
+    assert await room.study("1.2.1", 1, 2, decline=False) == study
+    assert (await room.case(study)).state == "declined"
+    room.clock.go(days=2)
+    assert await room.look() == []
+    room.clock.go(days=29)
+    assert [expiry.id for expiry in await room.look()] == [study]
+    room.clock.go(hours=49)
+    await room.expire()
+    assert room.objects(study) == []
+
+
+async def test_the_same_images_that_come_at_the_last_moment_keep_them(room: Room):
+    study = await room.study("1.2.1", 1)
+    case = await room.case(study)
+    assert case.study is not None
+    case.leaving = room.clock()
+    late = StudyExpired.first(
+        time=room.clock(), key=study, correlation_id="x", study_id=study, rule="declined",
+        study_revision=case.study.revision, submissions=case.study.submissions,
+    )  # fmt: skip
+    await room.kit.documents.save(CASES, case)
+    await room.study("1.2.1", 1, decline=False)
+    await room.kit.bus.publish([late])
+    await settle(room.kit)
+    assert len([key for key in room.objects(study) if key.endswith(".dcm")]) == 1
+    case = await room.case(study)
+    assert (case.gone, case.leaving) == (None, None)
+
+
+async def test_other_content_sent_after_it_was_declined_stays(room: Room):
+    study = await room.study("1.2.1", 1, decline=False)
+    for text in ("second", "third"):
+        files = [("1.dcm", dicom(study="1.2.1", number=1, PatientComments=text))]
+        await room.sender.send(files)
+        await settle(room.kit)
+        case = await room.case(study)
+        assert (case.state != "declined", case.spare_since) == (True, None)
+        await room.decline(study)
+    await policy(room)
+    room.clock.go(days=31)
+    assert await room.look() == []
+    assert len([key for key in room.objects(study) if key.endswith(".dcm")]) == 3
+
+
+async def test_images_that_come_while_the_others_are_removed_begin_anew(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+):
+    """The study is read, and then its images go before their index is read."""
+    study = await room.study("1.2.1", 1)
+    first = room.objects(study)
+    case = await room.case(study)
+    assert case.study is not None
+    event = StudyExpired.first(
+        time=room.clock(), key=study, correlation_id="x", study_id=study, rule="declined",
+        study_revision=case.study.revision,
+    )  # fmt: skip
+    of, raced = KnownInstances.of, []
+
+    async def race(self: KnownInstances, before: Study | None, study_id: str) -> Known:
+        if not raced:
+            raced.append(before)
+            await study_expired(room.kit, event)
+            [(_, removed)] = await room.kit.bus.read(topics=["study-removed"])
+            assert isinstance(removed, StudyRemoved)
+            await clear_removed(room.kit, removed)
+        return await of(KnownInstances(room.kit.objects), before, study_id)
+
+    monkeypatch.setattr(KnownInstances, "of", race)
+    await room.sender.send([("9.dcm", dicom(study="1.2.1", number=9))])
+    await settle(room.kit)
+    assert await room.kit.bus.dead_letters(limit=10) == []
+    doc = await room.kit.documents.get(STUDIES, study)
+    assert doc is not None
+    assert (doc.study.generation, doc.study.instances) == (2, 1)
+    assert set(room.objects(study)).isdisjoint(first)
 
 
 async def test_a_decision_at_the_same_moment_comes_first_or_finds_it_gone(

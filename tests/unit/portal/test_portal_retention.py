@@ -11,9 +11,11 @@ from services.portal.models import Case, Gone, Outcome, Settled, Verdict
 from services.portal.rules import retention
 from services.portal.rules.decide import Request, decide
 from services.portal.rules.state import (
+    CHANGED,
     NEW_IMAGES,
     refresh,
     seen,
+    sent_in,
     take_outcome,
     take_removed,
     take_settled,
@@ -86,6 +88,38 @@ def test_asked_failed_or_undecided_stays():
 def test_images_put_aside_are_nowhere_else():
     conflict = Finding(code="same-uid-other-content", severity="error", action="quarantined", text="x")
     assert forwarded(decided("approve", findings=(conflict,))).spare_since is None
+
+
+def test_images_put_aside_after_it_was_declined_keep_it_and_need_another_decision():
+    known = Finding(code="same-uid-other-content", severity="error", action="quarantined", text="x")
+    case = decided("decline", findings=(known,), needs_person=True)
+    assert (case.state, case.spare_since) == ("declined", None)
+    more = known.model_copy(update={"count": 2})
+    take_study(case, study(2, findings=(more,), needs_person=True), "sub2")
+    refresh(case)
+    assert (case.state, case.why, case.spare_since) == ("review", CHANGED, None)
+
+
+def test_the_same_images_once_more_begin_the_count_anew():
+    for case in (decided("decline"), forwarded(decided("approve"))):
+        state, later = case.state, NOW + timedelta(days=29)
+        waiting = Settled(revision=1, sender=SENDER, waiting=1, time=later)
+        take_settled(case, "sub2", waiting, later)
+        refresh(case)
+        assert case.spare_since is None
+        take_settled(case, "sub2", waiting.model_copy(update={"revision": 2, "waiting": 0}), later)
+        refresh(case)
+        assert (case.state, case.spare_since) == (state, later)
+        assert sent_in(case) == ("sub1", "sub2")
+
+
+def test_another_submission_ends_the_leaving_of_a_case_and_a_known_one_does_not():
+    case = decided("decline")
+    case.leaving = NOW
+    take_settled(case, "sub1", Settled(revision=7, sender=SENDER, waiting=0), NOW)
+    assert case.leaving == NOW
+    take_settled(case, "sub2", Settled(revision=1, sender=SENDER, waiting=0), NOW)
+    assert case.leaving is None
 
 
 def test_a_submission_under_way_keeps_it():
