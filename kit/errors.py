@@ -12,7 +12,8 @@ AnteroomError
     ├── Forbidden       403
     ├── Stale           409: decided on a view that is no longer current
     ├── TooLarge        413
-    └── TooMany         429: tried too often, wait a while
+    ├── TooMany         429: tried too often, wait a while
+    └── Crowded         429: as many are open as there may be
 Anything else is a defect: a few tries, then dead letter.
 """
 
@@ -106,6 +107,12 @@ class TooMany(Refused):
 
     def __reduce__(self) -> tuple[type["TooMany"], tuple[timedelta]]:  # type: ignore[override]
         return type(self), (self.wait,)
+
+
+class Crowded(Refused):
+    """There is room again as soon as somebody lets go of theirs."""
+
+    status = 429
 
 
 class Unsupported(Refused):

@@ -47,7 +47,7 @@ GROUP = "portal"
 
 
 def build(kit: Kit, settings: PortalSettings) -> Service:
-    live = Live()
+    live = Live(kit.documents)
     spreading = Spreading(kit, live)
     studied = partial(handlers.study_changed, kit, policies=settings.policies)
     matched = partial(handlers.match_changed, kit, policies=settings.policies)
@@ -110,7 +110,7 @@ def build(kit: Kit, settings: PortalSettings) -> Service:
             *pages,
         ],
         start=[one.start for one in running],
-        stop=[one.stop for one in reversed(running)],
+        stop=[*(one.stop for one in reversed(running)), live.stop],
         gauges={"waiting studies": partial(measure_waiting, kit)},
         error_page=error_page,
     )

@@ -7,14 +7,14 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from starlette.datastructures import FormData
 
-from kit.access import may_view_id, sees_all
+from kit.access import sees_all
 from kit.errors import Forbidden, Refused, VersionConflict
 from kit.identity import Principal, Role
 from kit.service import Caller, Kit
 from services.portal import worklist
 from services.portal.decisions import visible_case
 from services.portal.holding import Holding
-from services.portal.live import Live
+from services.portal.live import Interest, Live, interest_of
 from services.portal.models import SAVED_VIEWS, Case, SavedView, SavedViews
 from services.portal.pages.following import stream
 from services.portal.pages.forms import read_form, text, texts
@@ -146,10 +146,10 @@ def routes(kit: Kit, settings: PortalSettings, live: Live, held: Holding) -> API
     async def news(request: Request, study: str = "", who: Principal = Caller) -> Response:
         """News of the studies the reader may see, or of one of them."""
 
-        async def concerns(changed: str) -> bool:
-            return study in ("", changed) and await may_view_id(kit.documents, who, changed)
+        async def interested(reader: Principal) -> Interest:
+            return interest_of(reader, study)
 
-        return stream(request, live, who, concerns)
+        return stream(request, live, who, interested)
 
     return router
 

@@ -6,12 +6,13 @@ from hashlib import sha256
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
+from kit.access import submission_key
 from kit.errors import NotFound
 from kit.identity import Principal
 from kit.service import Caller, Kit
-from services.portal.live import Live
+from services.portal.live import Interest, Live
 from services.portal.models import Case
-from services.portal.pages.following import is_of_submission, stream
+from services.portal.pages.following import stream
 from services.portal.pages.frame import language_of, render, see_other
 from services.portal.texts import topic
 from services.portal.texts.bycode import for_scripts
@@ -82,10 +83,11 @@ def routes(kit: Kit, live: Live) -> APIRouter:
         """News of the submission and its studies, for its page."""
         await required_track(kit.documents, who, submission_id)
 
-        async def concerns(changed: str) -> bool:
-            return await is_of_submission(kit.documents, submission_id, changed)
+        async def interested(reader: Principal) -> Interest:
+            await required_track(kit.documents, reader, submission_id)
+            return Interest(frozenset({submission_id, submission_key(submission_id)}))
 
-        return stream(request, live, who, concerns)
+        return stream(request, live, who, interested)
 
     @router.get("/s/{submission_id}/studies")
     async def studies(submission_id: str, who: Principal = Caller) -> list[ViewableStudy]:

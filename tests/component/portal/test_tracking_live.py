@@ -4,19 +4,24 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
+from itertools import count
 from typing import Any
 
 import httpx
 import pytest
 
-from kit.identity import ACCOUNTS, Account, Role, token_id
+from kit.identity import ACCOUNTS, TOKENS, Account, Role, Token, token_id
 from kit.service import Kit
 from kit.sessions import COOKIE, GRANTS, SESSIONS, Grant, Session
 from kit.web import build_app
 from schemas.shapes import Sender, Tally
 from schemas.upload import SubmissionClosed, SubmissionOpened
 from schemas.validate import StudyArrived, SubmissionValidated
+from services.portal import app as portal_app
 from services.portal.app import build
+from services.portal.live import Live
+from services.portal.pages import following as following_pages
 from services.portal.settings import PortalSettings
 from tests.conftest import settle
 from tests.unit.portal.samples import NOW, study
@@ -27,8 +32,11 @@ GUEST = Sender(id=f"guest-{token_id('link')[:24]}", name="Dr. Petrov", origin="g
 class Stream:
     """A server-sent stream, read event by event."""
 
-    def __init__(self, app: Any, path: str, cookie: str) -> None:
-        self._app, self._path, self._cookie = app, path, cookie
+    def __init__(self, app: Any, path: str, cookie: str = "", *, token: str = "") -> None:
+        self._app, self._path = app, path
+        self._proof = (b"authorization", f"Bearer {token}".encode())
+        if cookie:
+            self._proof = (b"cookie", f"{COOKIE}={cookie}".encode())
         self._lines: asyncio.Queue[str] = asyncio.Queue()
         self.status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
@@ -46,7 +54,7 @@ class Stream:
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET",
             "scheme": "http", "path": self._path,
             "raw_path": self._path.encode(), "query_string": b"", "root_path": "",
-            "headers": [(b"host", b"here"), (b"cookie", f"{COOKIE}={self._cookie}".encode())],
+            "headers": [(b"host", b"here"), self._proof],
             "client": ("10.0.0.7", 1), "server": ("here", 80),
         }  # fmt: skip
 
@@ -61,6 +69,15 @@ class Stream:
                 self._lines.put_nowait(message["body"].decode())
 
         await self._app(scope, receive, send)
+
+    @property
+    def ended(self) -> bool:
+        return self._task.done()
+
+    async def beats(self) -> None:
+        async with asyncio.timeout(20):
+            while "event: beat" not in await self._lines.get():
+                pass
 
     async def changed(self) -> str:
         """The id in the next `changed`."""
@@ -172,6 +189,76 @@ async def test_a_study_is_told_of_once_its_audience_is_known(app: Any, kit_env: 
             await settle(kit_env)
             while not stream._lines.empty():
                 stream._lines.get_nowait()
+
+
+async def busy_until_it_ends(kit: Kit, stream: Stream) -> None:
+    """News of the whole hospital, without a pause."""
+    other = Sender(id="x", name="X", origin="x")
+    async with asyncio.timeout(30):
+        for number in count():
+            if stream.ended:
+                return
+            await kit.bus.publish([arrival(f"f{number}", "subx", other)])
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("path", ["/live", "/s/sub1/live"])
+async def test_who_signed_out_hears_no_more_however_busy_it_is(
+    app: Any, kit_env: Kit, monkeypatch: pytest.MonkeyPatch, path: str
+):
+    monkeypatch.setattr(following_pages, "_BEAT", 1.0)
+    secret = await account(kit_env, "clerk", Role.VIEW_ALL)
+    await opened(kit_env, "sub1", Sender(id="clinic", name="Clinic", origin="clinic"))
+    async with Stream(app, path, secret) as stream:
+        session = await kit_env.documents.get(SESSIONS, token_id(secret))
+        assert session is not None
+        await kit_env.documents.delete(SESSIONS, session)
+        kit_env.identity.forget()
+        await busy_until_it_ends(kit_env, stream)
+
+
+async def test_a_revoked_token_hears_no_more(app: Any, kit_env: Kit, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(following_pages, "_BEAT", 1.0)
+    await account(kit_env, "clerk", Role.VIEW_ALL)
+    token = Token(id=token_id("secret-token"), account_id="clerk", created_at=kit_env.clock())
+    await kit_env.documents.save(TOKENS, token)
+    async with Stream(app, "/live", token="secret-token") as stream:
+        assert stream.status.result() == 200
+        await kit_env.documents.delete(TOKENS, token)
+        kit_env.identity.forget()
+        await busy_until_it_ends(kit_env, stream)
+
+
+async def test_a_right_that_was_taken_away_counts_from_the_next_beat_on(
+    app: Any, kit_env: Kit, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(following_pages, "_BEAT", 0.2)
+    secret = await account(kit_env, "clerk", Role.VIEW_ALL)
+    me, other = (Sender(id=name, name=name, origin=name) for name in ("clerk", "other"))
+    async with Stream(app, "/live", secret) as stream:
+        clerk = await kit_env.documents.get(ACCOUNTS, "clerk")
+        assert clerk is not None
+        clerk.roles = [Role.SEND]
+        await kit_env.documents.save(ACCOUNTS, clerk)
+        kit_env.identity.forget()
+        await stream.beats()
+        await stream.beats()
+        await kit_env.bus.publish([arrival("theirs", "subx", other)])
+        await settle(kit_env)
+        await kit_env.bus.publish([arrival("mine", "sub1", me)])
+        assert await stream.changed() == "mine"
+
+
+async def test_an_account_has_only_so_many_pages_open(kit_env: Kit, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(portal_app, "Live", partial(Live, most_each=1))
+    app = build_app(kit_env, [build(kit_env, PortalSettings())])
+    secret, other = await account(kit_env, "clerk", Role.VIEW_ALL), await account(kit_env, "b", Role.SEND)
+    async with Stream(app, "/live", secret) as stream:
+        await stream.beats()
+        async with Stream(app, "/live", secret) as second, Stream(app, "/live", other) as third:
+            assert (second.status.result(), third.status.result()) == (429, 200)
+    async with Stream(app, "/live", secret) as again:
+        assert again.status.result() == 200, "what was closed counts no more"
 
 
 async def test_others_hear_nothing(app: Any, kit_env: Kit):

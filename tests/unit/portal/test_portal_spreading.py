@@ -36,8 +36,8 @@ class Wire:
 
 
 def process(wire: Wire, owner: str, *, exclusive: bool = False) -> tuple[Live, Spreading]:
-    kit: Any = SimpleNamespace(bus=wire, owner=owner, clock=utc_now, exclusive=exclusive)
-    live = Live()
+    kit: Any = SimpleNamespace(bus=wire, owner=owner, clock=utc_now, exclusive=exclusive, documents=None)
+    live = Live(kit.documents)
     return live, Spreading(kit, live)
 
 
