@@ -6,7 +6,7 @@ import pytest
 
 from anteroom.settings import Settings
 from tests.unit.k8s.fronting import CONF, answers, paths_of_every_process, routes, table
-from tests.unit.k8s.rendering import OVERLAYS, WORKLOADS, named, of_kind, ours, rendered, template
+from tests.unit.k8s.rendering import OVERLAYS, WORKLOADS, named, of_kind, ours, rendered
 
 UNITS = {"m": 1 << 20, "g": 1 << 30}
 

@@ -29,7 +29,11 @@ def test_every_query_asks_for_a_metric_and_labels_that_there_are() -> None:
 
 def test_what_an_alert_says_names_labels_that_its_query_keeps() -> None:
     for rule in alerts():
-        kept = set().union(*(one.labels - one.values.keys() for one in asked() if one.where == rule["alert"]))
+        mine = [one for one in asked() if one.where == rule["alert"]]
+        kept = set().union(*(one.labels - one.values.keys() for one in mine))
+        if "absent(" in rule["expr"]:
+            # what is not there has the labels that were asked for
+            kept |= set().union(*(one.values.keys() for one in mine))
         for text in rule["annotations"].values():
             assert set(re.findall(r"\$labels\.(\w+)", text)) <= kept, rule["alert"]
 
@@ -47,6 +51,11 @@ def test_what_must_wake_somebody_does() -> None:
         "DiskFull",
     )
     assert {f"Anteroom{name}" for name in wanted} <= watched.keys()
+
+
+def test_it_is_seen_when_a_service_is_gone() -> None:
+    gone = [one.values["service"] for one in asked() if one.where == "AnteroomServiceGone"]
+    assert sorted(gone) == sorted(SERVICES)
 
 
 def test_every_alert_says_what_to_do() -> None:
