@@ -75,6 +75,20 @@ def build(kit: Kit) -> Service:
     return Service(name="operations", routers=[router])
 
 
+def shared(work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    """The work for any number who ask: whoever asks while it runs waits for that run. So scraping often
+    costs no more than scraping all the time."""
+    running: asyncio.Future[None] | None = None
+
+    async def ask() -> None:
+        nonlocal running
+        if running is None or running.done():
+            running = asyncio.ensure_future(work())
+        await asyncio.shield(running)
+
+    return ask
+
+
 async def refresh_metrics(kit: Kit, services: Sequence[Service]) -> None:
     """Bring the gauges that are read, not counted, up to date: called when metrics are scraped. `services`
     are those of this process. What can't be read within seconds keeps its last value, and is counted."""

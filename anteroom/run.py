@@ -57,7 +57,7 @@ async def serve(settings: Settings, names: Sequence[str], *, stop: asyncio.Event
         contracts.build(settings.kafka),
         doors.service(),
     ]
-    refresh = partial(operations.refresh_metrics, cluster.kit, services)
+    refresh = operations.shared(partial(operations.refresh_metrics, cluster.kit, services))
     app = build_app(cluster.kit, all_services, refresh)
     async with in_sight(settings, cluster.kit.owner, refresh) as metrics:
         await _serve(cluster, doors, names, services, app, metrics, stop)

@@ -49,7 +49,7 @@ async def serve(settings: Settings, *, ready: Ready | None = None, stop: asyncio
     try:
         await open_accounts(kit, settings)
         services = [*build_all(kit, settings), operations.build(kit), contracts.build()]
-        refresh = partial(operations.refresh_metrics, kit, services)
+        refresh = operations.shared(partial(operations.refresh_metrics, kit, services))
         async with in_sight(settings, kit.owner, refresh) as metrics:
             app = build_app(kit, services, refresh)
             await _serve(embedded, services, settings, app, metrics, ready, stop)

@@ -1,10 +1,11 @@
 """Gauges that scaling relies on: what they are called and what they count."""
 
+import asyncio
 from datetime import timedelta
 
 from prometheus_client import REGISTRY
 
-from anteroom.operations import refresh_metrics
+from anteroom.operations import refresh_metrics, shared
 from kit.service import Kit, Service
 from services.view.preparing import PREPARATIONS, Preparation
 from tests.unit.k8s.test_k8s_scaling import TASKS_DUE
@@ -20,3 +21,24 @@ async def test_due_tasks_are_counted_for_their_service_alone(kit_env: Kit) -> No
         await kit_env.documents.save(PREPARATIONS, Preparation(id=name, revision=1, due_at=when))
     await refresh_metrics(kit_env, [Service(name) for name in ("view", "forward", "notify", "validate")])
     assert [due(service) for service in ("view", "forward", "notify", "validate")] == [1, 0, 0, 0]
+
+
+async def test_whoever_scrapes_meanwhile_shares_one_look() -> None:
+    looks, go = 0, asyncio.Event()
+
+    async def look() -> None:
+        nonlocal looks
+        looks += 1
+        await go.wait()
+
+    refresh = shared(look)
+    scrapes = [asyncio.ensure_future(refresh()) for _ in range(5)]
+    await asyncio.sleep(0)
+    scrapes[0].cancel()
+    go.set()
+    ended = await asyncio.gather(*scrapes, return_exceptions=True)
+    assert looks == 1
+    assert isinstance(ended[0], asyncio.CancelledError)
+    assert ended[1:] == [None] * 4
+    await refresh()
+    assert looks == 2
