@@ -52,6 +52,18 @@ def as_person(browser: Browser, house: House, name: str, **options: Any) -> Brow
     return context
 
 
+def drop(page: Page, place: str, *paths: Path) -> None:
+    """What the browser itself does when somebody drops these from a file manager there."""
+    box = page.locator(place).bounding_box()
+    assert box is not None
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    session = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + min(100, box["height"] / 2)}
+        session.send("Input.dispatchDragEvent", {"type": kind, **at, "data": data})
+    session.detach()
+
+
 def axe_source() -> str:
     """The script, by name from npm, kept below build/. Skips the test where npm is not there."""
     script = _CACHE / AXE / "package" / "axe.min.js"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.e2e.browsing import as_person, axe_source, chromium, violations
+from tests.e2e.browsing import as_person, axe_source, chromium, drop, violations
 from tests.e2e.discs import MORGAN, OTHER, Patient, write_disc, write_images
 from tests.e2e.staging import House
 from tests.neighbours.line import Line
@@ -205,6 +205,17 @@ def test_three_thousand_small_files_leave_the_page_usable(
     page.click(".sending button")
     result = outcome(house, tracked(page))
     assert (result["sent"], result["stored"]) == (3000, 3000)
+
+
+def test_a_dropped_folder_of_many_files_comes_whole(house: House, page: Page, tmp_path: Path) -> None:
+    """Browsers tell of a folder's files a hundred at a time, and forms hold fewer than a batch does."""
+    many = Patient("Drop^Dora", "D-1", "19610606", "F", "MR drop", "20261104", 260, 8)
+    write_images(tmp_path / "CD", many)
+    drop(page, "#send", tmp_path / "CD")
+    expect(page.locator(".summary")).to_contain_text("260 images")
+    page.click(SEND)
+    result = outcome(house, tracked(page))
+    assert (result["sent"], result["stored"]) == (260, 260)
 
 
 def test_a_zip_is_opened_in_the_browser(house: House, page: Page, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 
-from tests.e2e.browsing import PATIENCE_MS, as_person, axe_source, chromium, violations
+from tests.e2e.browsing import PATIENCE_MS, as_person, axe_source, chromium, drop, violations
 from tests.e2e.discs import MORGAN, OTHER, write_disc, write_images
 from tests.e2e.staging import House
 
@@ -36,25 +36,13 @@ def german(browser: Browser, house: House, name: str, **options: Any) -> Page:
     return context.new_page()
 
 
-def drop(page: Page, *paths: Path) -> None:
-    """What the browser itself does when somebody drops these from a file manager onto the page."""
-    box = page.locator("#send").bounding_box()
-    assert box is not None
-    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
-    session = page.context.new_cdp_session(page)
-    for kind in ("dragEnter", "dragOver", "drop"):
-        place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + min(100, box["height"] / 2)}
-        session.send("Input.dispatchDragEvent", {"type": kind, **place, "data": data})
-    session.detach()
-
-
 def test_a_dropped_folder_is_read_whole_and_sent(house: House, browser: Browser, tmp_path: Path) -> None:
     write_disc(tmp_path / "CD", [MORGAN])
     (tmp_path / "letter.pdf").write_bytes(b"%PDF-1.4\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n")
     context = as_person(browser, house, "northside")
     page = context.new_page()
     page.goto(f"{house.url}/send")
-    drop(page, tmp_path / "CD", tmp_path / "letter.pdf")
+    drop(page, "#send", tmp_path / "CD", tmp_path / "letter.pdf")
     expect(page.locator("#send .study")).to_have_count(1)
     expect(page.locator(".summary")).to_contain_text("24 images")
     expect(page.locator(".summary")).to_contain_text("letter.pdf")

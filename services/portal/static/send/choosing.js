@@ -29,12 +29,15 @@ async function walkEntry(entry, found, missed) {
   }
 }
 
-// The browser looks up the size of each file when it is asked for: a pause in between keeps the page alive.
+// The browser looks up the size of each file when it is asked for: pauses in between keep the page alive.
 export async function fromInput(files) {
   const found = [];
+  let since = performance.now();
   for (const file of files) {
     found.push(ofFile(file.webkitRelativePath || file.name, file));
-    if (found.length % 100 === 0) await new Promise((resolve) => setTimeout(resolve));
+    if (performance.now() - since < 12) continue;
+    await new Promise((resolve) => setTimeout(resolve));
+    since = performance.now();
   }
   return found;
 }
