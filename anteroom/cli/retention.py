@@ -44,17 +44,26 @@ def show(api: Api, as_json: bool) -> None:
     click.echo(f"Goes after its arrival in the PACS was proved: {_days(found['in_pacs_days'])}")
     click.echo(f"Goes after it was declined:                    {_days(found['declined_days'])}")
     click.echo(f"Would free now: {size(found['bytes'])}, {found['studies']} studies")
-    for title, name in (("Announced, each may still be kept:", "announced"), ("Kept by a person:", "kept")):
+    if found["doubted"]:
+        click.echo(
+            "The clock leapt, so nothing goes until it has gone on well for a day, or the policy is set."
+        )
+    titles = (
+        ("Announced, each may still be kept:", "announced"),
+        ("Kept by a person:", "kept"),
+        ("Kept as long as a share link works:", "shared"),
+    )
+    for title, name in titles:
         if found[name]:
             click.echo(title)
             table(
-                ["study", "why", "size", "goes", "who"],
+                ["study", "why", "size", "goes" if name == "announced" else "until", "who"],
                 (
                     [
                         row["study_id"],
                         row["rule"] or row["reason"],
                         size(row["bytes"]) if row["bytes"] else "",
-                        local(row["goes_at"]),
+                        local(row["goes_at"] or row["shared_until"]),
                         row["account"],
                     ]
                     for row in found[name]

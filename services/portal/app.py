@@ -84,7 +84,7 @@ def build(kit: Kit, settings: PortalSettings) -> Service:
     kit.bus.subscribe(SubmissionOpened, "portal-tracks", live.after(begun, lambda e: [e.submission_id]))
     kit.bus.subscribe(SubmissionClosed, "portal-tracks", live.after(over, lambda e: [e.submission_id]))
     kit.bus.subscribe(SubmissionValidated, "portal-tracks", live.after(checked, lambda e: [e.submission_id]))
-    running = (spreading, Cleaner(kit), held.runner, retention.looking, retention.removing)
+    running = (spreading, Cleaner(kit), held.runner, retention)
     pages = [
         static.routes(),
         language.routes(),

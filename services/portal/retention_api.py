@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from kit.identity import Principal, Role
 from kit.service import Caller
-from services.portal.retention import Expiry, Figure, Policy, Retention
+from services.portal.retention import Retention
+from services.portal.retention_models import Expiry, Figure, Policy
 
 
 class RetentionFields(BaseModel):
@@ -26,6 +27,7 @@ class ShownExpiry(BaseModel):
     bytes: int
     changed_at: datetime
     goes_at: datetime | None = None
+    shared_until: datetime | None = Field(default=None, description="its images stay for a link that works")
     account: str
     reason: str
 
@@ -34,10 +36,14 @@ class ShownRetention(RetentionFields):
     """`studies` and `bytes` are what would go now."""
 
     looked_at: datetime | None
+    doubted: bool = Field(
+        description="nothing goes: the clock leapt. It is believed after a day, or when saved"
+    )
     studies: int
     bytes: int
     announced: list[ShownExpiry]
     kept: list[ShownExpiry]
+    shared: list[ShownExpiry]
 
 
 class Keeping(BaseModel):
@@ -88,10 +94,12 @@ async def _shown(retention: Retention, policy: Policy) -> ShownRetention:
         declined_days=policy.declined_days,
         undo_hours=policy.undo_hours,
         looked_at=policy.looked_at,
+        doubted=policy.doubts > 0,
         studies=found.studies,
         bytes=found.bytes,
         announced=[_line(expiry) for expiry, _ in await retention.listed("announced", 1000)],
         kept=[_line(expiry) for expiry, _ in await retention.listed("kept", 1000)],
+        shared=[_line(expiry) for expiry, _ in await retention.listed("shared", 1000)],
     )
 
 
@@ -103,6 +111,7 @@ def _line(expiry: Expiry) -> ShownExpiry:
         bytes=expiry.bytes,
         changed_at=expiry.changed_at,
         goes_at=expiry.due_at,
+        shared_until=expiry.until,
         account=expiry.account,
         reason=expiry.reason,
     )

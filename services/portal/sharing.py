@@ -21,6 +21,7 @@ from kit.sessions import GRANTS, Grant
 from schemas.portal import AccountMailRequested
 from schemas.shapes import Person
 from services.portal.audit import changing
+from services.portal.models import CASES
 from services.portal.people import tries
 from services.portal.people.passwords import hash_password, verify_password
 from services.portal.rules.accounts import check_contact
@@ -73,6 +74,11 @@ async def share(kit: Kit, who: Principal, study_id: str, wish: Wish) -> Shared:
     if wish.protection == "code" and not (wish.email or wish.phone):
         raise Refused("no-address", "A one-time code needs an email address or a telephone number to go to.")
     check_contact(wish.email, wish.phone)
+    case = await kit.documents.get(CASES, study_id)
+    if case is not None and (case.leaving is not None or case.gone is not None):
+        raise Refused(
+            "removed", "The images of this study were removed here. Ask the sender to send them again."
+        )
     now, secret = kit.clock(), secret_token()
     pin = f"{secrets.randbelow(1_000_000):06d}" if wish.protection == "pin" else ""
     grant = Grant(
@@ -105,6 +111,19 @@ async def shares_of(kit: Kit, study_id: str) -> list[Grant]:
     page = await kit.documents.find(GRANTS, {"studies": Has(study_id)}, limit=_LISTED)
     shares = [grant for grant in page.items if grant.kind == "share"]
     return sorted(shares, key=lambda grant: grant.created_at, reverse=True)
+
+
+async def shared_until(kit: Kit, study_id: str) -> datetime | None:
+    """Until when the last of its links works; None where none does."""
+    now, cursor, last = kit.clock(), None, None
+    while True:
+        page = await kit.documents.find(GRANTS, {"studies": Has(study_id)}, limit=_LISTED, cursor=cursor)
+        for grant in page.items:
+            if grant.kind == "share" and grant.usable(now) and not _used_up(grant):
+                last = max(last or now, grant.expires_at)
+        cursor = page.cursor
+        if cursor is None:
+            return last
 
 
 async def revoke(kit: Kit, who: Principal, study_id: str, grant_id: str) -> None:

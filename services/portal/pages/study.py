@@ -23,7 +23,8 @@ from services.portal.live import Live
 from services.portal.models import AUDIT, COMMENTS, HELD, Case, Comment, Held
 from services.portal.pages.forms import read_form, text, texts
 from services.portal.pages.frame import render, see_other
-from services.portal.retention import EXPIRIES, Retention
+from services.portal.retention import Retention
+from services.portal.retention_models import EXPIRIES
 from services.portal.rules import decide, worklist
 from services.portal.rules.compare import changes, likelihood, pairs, people
 from services.portal.rules.decide import Chosen, Typed, default_destinations

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from anteroom.embedded import open_embedded
-from kit.errors import Stale, VersionConflict
+from kit.errors import NotFound, Refused, Stale, VersionConflict
 from kit.identity import ACCOUNTS, TOKENS, Account, Principal, Role, Token, token_id
 from kit.service import Kit, Service, Site
 from kit.web import build_app
@@ -19,12 +19,16 @@ from kit.workers import Workers
 from schemas.portal import StudyExpired
 from schemas.shapes import Study
 from schemas.validate import StudyRemoved
+from services.portal import retention, retention_look
 from services.portal.app import build as build_portal
 from services.portal.decisions import decide_by_person
 from services.portal.models import AUDIT, CASES, Case
-from services.portal.retention import EXPIRIES, POLICIES, Expiry, Retention
+from services.portal.retention import Retention
+from services.portal.retention_models import EXPIRIES, POLICIES, Expiry
 from services.portal.rules.decide import Request
+from services.portal.rules.retention import AGREEING
 from services.portal.settings import PortalSettings
+from services.portal.sharing import Wish, revoke, share
 from services.validate.app import build as build_validate
 from services.validate.handlers import clear_removed, study_expired
 from services.validate.known import Known, KnownInstances
@@ -75,6 +79,15 @@ class Room:
 
     def objects(self, study_id: str) -> list[str]:
         return [stat.key for stat in self.kit.objects.list(f"studies/{study_id}/")]
+
+    async def go(self, **by: float) -> None:
+        """Time passes with looks: every hour in the last days, before that once in twenty."""
+        left, hour = timedelta(**by), timedelta(hours=1)
+        while left:
+            step = min(left, hour if left <= timedelta(days=2.5) else 20 * hour)
+            self.clock.go(hours=step / hour)
+            await self.look()
+            left -= step
 
     async def look(self) -> list[Expiry]:
         """The hourly look, and what stands announced after it."""
@@ -140,7 +153,7 @@ async def test_what_was_declined_goes_after_its_days_and_nothing_else(room: Room
     before = {study: room.objects(study) for study in (old, other, young)}
     await room.expire()
     assert room.objects(old) == before[old], "announced, not gone"
-    room.clock.go(hours=49)
+    await room.go(hours=49)
     await room.expire()
     assert room.objects(old) == []
     assert [room.objects(study) for study in (other, young)] == [before[other], before[young]]
@@ -163,35 +176,184 @@ async def test_what_was_declined_goes_after_its_days_and_nothing_else(room: Room
 
 async def test_a_person_keeps_it_until_it_is_let_go(room: Room):
     study = await room.study("1.2.1", 1)
-    await policy(room)
     room.clock.go(days=31)
+    await policy(room)
     assert len(await room.look()) == 1
     await room.retention.keep(CHIEF, study, "court case")
-    room.clock.go(days=300)
+    await room.go(days=300)
     await room.expire()
     assert await room.look() == []
     assert (await room.retention.figure({"in-pacs": 1, "declined": 1})).studies == 0
     assert len(room.objects(study)) == 2
     await room.retention.release(CHIEF, study)
     assert [expiry.id for expiry in await room.look()] == [study]
-    room.clock.go(hours=49)
+    await room.go(hours=49)
     await room.expire()
     assert room.objects(study) == []
     with pytest.raises(Stale):
         await room.retention.keep(CHIEF, study)
 
 
+async def test_what_is_kept_is_in_the_list_of_what_is_kept(room: Room, monkeypatch: pytest.MonkeyPatch):
+    study = await room.study("1.2.1", 1)
+    save = type(room.kit.documents).save
+
+    async def cut(self: Any, collection: Any, doc: Any, emits: Any = ()) -> Any:
+        if collection is CASES:
+            raise OSError("the process ended")
+        return await save(self, collection, doc, emits)
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="ended"):
+        patch.setattr(type(room.kit.documents), "save", cut)
+        await room.retention.keep(CHIEF, study, "court case")
+    await room.look()
+    assert [expiry.id for expiry, _ in await room.retention.listed("kept")] == [study]
+    assert (await room.case(study)).kept
+
+
+async def test_what_can_not_be_kept_is_not_entered_as_kept(room: Room):
+    with pytest.raises(NotFound):
+        await room.retention.keep(CHIEF, "nothing")
+    assert (await room.kit.documents.find(AUDIT, {"object_id": "nothing"})).items == []
+
+
+async def test_a_study_that_is_shared_stays_until_its_links_are_over(room: Room):
+    first, second = await room.study("1.2.1", 1), await room.study("1.2.2", 2)
+    room.clock.go(days=31)
+    await policy(room)
+    link = await share(room.kit, CHIEF, first, Wish(label="Dr. A", days=200, protection="none"))
+    assert [expiry.id for expiry in await room.look()] == [second]
+    [(line, _)] = await room.retention.listed("shared")
+    assert (line.id, line.until) == (first, link.grant.expires_at)
+    later = await share(room.kit, CHIEF, second, Wish(label="Dr. B", days=12, protection="none"))
+    await room.go(hours=49)
+    await room.expire()
+    assert [len(room.objects(study)) for study in (first, second)] == [2, 2]
+    await revoke(room.kit, CHIEF, first, link.grant.id)
+    assert [expiry.id for expiry in await room.look()] == [first]
+    await room.go(days=11)
+    await room.expire()
+    assert room.clock() > later.grant.expires_at
+    assert [expiry.id for expiry in await room.look()] == [second]
+    assert [len(room.objects(study)) for study in (first, second)] == [0, 2]
+    with pytest.raises(Refused, match="removed here"):
+        await share(room.kit, CHIEF, first, Wish(label="Dr. A", protection="none"))
+
+
+async def test_a_link_made_after_the_last_look_keeps_the_study(room: Room):
+    study = await room.study("1.2.1", 1)
+    room.clock.go(days=31)
+    await policy(room)
+    await room.look()
+    await room.go(hours=49)
+    await share(room.kit, CHIEF, study, Wish(label="Dr. A", protection="none"))
+    await room.expire()
+    assert len(room.objects(study)) == 2
+
+
+async def test_a_clock_that_leaps_lets_nothing_go(room: Room):
+    study = await room.study("1.2.1", 1)
+    await policy(room)
+    await room.go(hours=2)
+    right = room.clock.now
+    for days in (0, 3):
+        room.clock.now = right + timedelta(days=3650 + days)
+        assert await room.look() == []
+        room.clock.now = right + timedelta(days=days, hours=1)
+        assert await room.look() == []
+    stored = await room.retention.policy()
+    assert stored.due_at is not None
+    assert stored.due_at <= room.clock() + timedelta(hours=1)
+    assert len(room.objects(study)) == 2
+
+
+async def test_what_is_due_by_a_clock_that_leapt_does_not_go(room: Room):
+    study = await room.study("1.2.1", 1)
+    room.clock.go(days=31)
+    await policy(room)
+    await room.look()
+    await room.go(hours=30)
+    right = room.clock.now
+    room.clock.now = right + timedelta(days=3650)
+    await room.expire()
+    assert len(room.objects(study)) == 2
+    room.clock.now = right
+    [expiry] = await room.look()
+    assert expiry.due_at == right + timedelta(hours=48), "and has its notice anew"
+
+
+@pytest.mark.parametrize("saved", [False, True])
+async def test_a_clock_that_goes_on_well_is_believed_after_a_day_or_when_a_person_says_so(
+    room: Room, saved: bool
+):
+    study = await room.study("1.2.1", 1)
+    await policy(room)
+    room.clock.go(days=40)
+    for _ in range(1 if saved else AGREEING):
+        assert await room.look() == []
+        assert (await room.retention.policy()).doubts
+        room.clock.go(hours=1)
+    if saved:
+        await policy(room)
+    assert [expiry.id for expiry in await room.look()] == [study]
+    assert not (await room.retention.policy()).doubts
+
+
+async def test_a_look_in_the_far_future_is_made_now(room: Room):
+    await policy(room)
+    stored = await room.retention.policy()
+    stored.due_at = room.clock() + timedelta(days=3650)
+    await room.kit.documents.save(POLICIES, stored)
+    await room.retention.set_right()
+    assert (await room.retention.policy()).due_at == room.clock()
+
+
+async def test_it_goes_only_after_looks_all_through_its_notice(room: Room):
+    study = await room.study("1.2.1", 1)
+    room.clock.go(days=31)
+    await policy(room)
+    await room.look()
+    room.clock.go(hours=23)
+    await room.look()
+    room.clock.go(hours=23)
+    await room.look()
+    await room.go(hours=3)
+    await room.expire()
+    assert len(room.objects(study)) == 2
+    await room.go(hours=24)
+    await room.expire()
+    assert room.objects(study) == []
+
+
+async def test_no_more_than_some_are_announced_at_a_look_and_removed_in_an_hour(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+):
+    studies = [await room.study(f"1.2.{n}", n) for n in (1, 2)]
+    room.clock.go(days=31)
+    await policy(room)
+    monkeypatch.setattr(retention_look, "MOST_A_LOOK", 1)
+    assert len(await room.look()) == 1
+    assert len(await room.look()) == 2
+    monkeypatch.setattr(retention, "MOST_AN_HOUR", 1)
+    await room.go(hours=49)
+    await room.expire()
+    assert sorted(len(room.objects(study)) for study in studies) == [0, 2]
+    await room.go(hours=2)
+    await room.expire()
+    assert [len(room.objects(study)) for study in studies] == [0, 0]
+
+
 async def test_what_changes_after_it_was_announced_stays(room: Room):
     approved, more, longer = [await room.study(f"1.2.{n}", n) for n in (1, 2, 3)]
-    await policy(room)
     room.clock.go(days=31)
+    await policy(room)
     assert len(await room.look()) == 3
     case = await room.case(approved)
     assert case.study is not None
     asked = Request(action="ask-sender", study_revision=case.study.revision, reason="Is this all?")
     await decide_by_person(room.kit, CHIEF, approved, asked)
     await room.study("1.2.2", 9, decline=False)
-    room.clock.go(hours=49)
+    await room.go(hours=49)
     await policy(room, declined_days=3000)
     await room.expire()
     assert await room.retention.listed("announced") == []
@@ -218,14 +380,14 @@ async def test_images_that_come_at_the_last_moment_are_kept_with_the_others(room
 async def test_the_same_images_sent_again_are_kept_for_their_days_anew(room: Room):
     study = await room.study("1.2.1", 1, 2)
     await policy(room)
-    room.clock.go(days=29)
+    await room.go(days=29)
     assert await room.study("1.2.1", 1, 2, decline=False) == study
     assert (await room.case(study)).state == "declined"
-    room.clock.go(days=2)
+    await room.go(days=2)
     assert await room.look() == []
-    room.clock.go(days=29)
+    await room.go(days=29)
     assert [expiry.id for expiry in await room.look()] == [study]
-    room.clock.go(hours=49)
+    await room.go(hours=49)
     await room.expire()
     assert room.objects(study) == []
 
@@ -257,8 +419,8 @@ async def test_other_content_sent_after_it_was_declined_stays(room: Room):
         case = await room.case(study)
         assert (case.state != "declined", case.spare_since) == (True, None)
         await room.decline(study)
-    await policy(room)
     room.clock.go(days=31)
+    await policy(room)
     assert await room.look() == []
     assert len([key for key in room.objects(study) if key.endswith(".dcm")]) == 3
 
@@ -300,10 +462,10 @@ async def test_a_decision_at_the_same_moment_comes_first_or_finds_it_gone(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ):
     study = await room.study("1.2.1", 1)
-    await policy(room)
     room.clock.go(days=31)
+    await policy(room)
     await room.look()
-    room.clock.go(hours=49)
+    await room.go(hours=49)
     save = type(room.kit.documents).save
     asked = []
 
@@ -327,10 +489,10 @@ async def test_it_ends_the_same_when_it_is_cut_off_in_the_middle(
     room: Room, monkeypatch: pytest.MonkeyPatch, broken: str
 ):
     study = await room.study("1.2.1", 1, 2, 3)
-    await policy(room)
     room.clock.go(days=31)
+    await policy(room)
     [expiry] = await room.look()
-    room.clock.go(hours=49)
+    await room.go(hours=49)
     if broken == "after the case":
         save = type(room.kit.documents).save
 
@@ -370,10 +532,10 @@ async def test_it_ends_the_same_when_it_is_cut_off_in_the_middle(
 
 async def test_sent_again_it_is_a_new_generation_to_be_decided_anew(room: Room):
     study = await room.study("1.2.1", 1, 2)
-    await policy(room)
     room.clock.go(days=31)
+    await policy(room)
     await room.look()
-    room.clock.go(hours=49)
+    await room.go(hours=49)
     await room.expire()
     assert await room.study("1.2.1", 1, 2, decline=False) == study
     case = await room.case(study)
@@ -391,8 +553,11 @@ async def test_sent_again_it_is_a_new_generation_to_be_decided_anew(room: Room):
     await settle(room.kit)
     assert len(room.objects(study)) == 2, "what came since has other names"
     await room.decline(study)
-    room.clock.go(days=31)
+    await room.go(days=31)
     assert [expiry.id for expiry in await room.look()] == [study], "and goes again when its time has come"
+    await room.kit.bus.publish([removed[0].model_copy(update={"id": "once more"})])
+    await settle(room.kit)
+    assert [expiry.id for expiry, _ in await room.retention.listed("announced")] == [study]
 
 
 async def test_a_batch_that_became_its_pack_is_deleted_under_its_own_name_alone(room: Room):
@@ -400,10 +565,10 @@ async def test_a_batch_that_became_its_pack_is_deleted_under_its_own_name_alone(
     [key] = [key for key in room.objects(study) if key.endswith(".dcm")]
     content = room.kit.objects.read(key)
     room.kit.objects.copy(key, "incoming/elsewhere/part")
-    await policy(room)
     room.clock.go(days=31)
+    await policy(room)
     await room.look()
-    room.clock.go(hours=49)
+    await room.go(hours=49)
     await room.expire()
     assert room.objects(study) == []
     assert room.kit.objects.read("incoming/elsewhere/part") == content
@@ -414,8 +579,8 @@ async def test_cases_of_an_earlier_version_are_brought_along(room: Room):
     case = await room.case(study)
     case.spare_since, case.bytes = None, 0
     await room.kit.documents.save(CASES, case)
-    await policy(room)
     room.clock.go(days=31)
+    await policy(room)
     assert [expiry.id for expiry in await room.look()] == [study]
     stored = await room.kit.documents.get(POLICIES, "policy")
     assert stored is not None
@@ -446,4 +611,16 @@ async def test_over_http(room: Room):
         assert (await ask("DELETE", f"/kept/{study}", "approver")).status_code == 403
         assert (await ask("DELETE", f"/kept/{study}")).status_code == 204
         assert (await ask("PUT", "/kept/nothing", json={})).status_code == 404
+        link = await share(room.kit, CHIEF, study, Wish(label="Dr. A", protection="none"))
+        await room.look()
+        [shared] = (await ask("GET", "")).json()["shared"]
+        assert datetime.fromisoformat(shared["shared_until"]) == link.grant.expires_at
+        page = await client.get("/admin/storage", headers={"authorization": "Bearer chief"})
+        assert "stays as long as it is shared" in page.text
+        assert "The clock leapt" not in page.text
+        room.clock.go(days=3)
+        await room.look()
+        assert (await ask("GET", "")).json()["doubted"]
+        page = await client.get("/admin/storage", headers={"authorization": "Bearer chief"})
+        assert "The clock leapt" in page.text
         assert (await ask("PUT", "", "clerk", json={})).status_code == 403

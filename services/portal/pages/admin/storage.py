@@ -17,7 +17,8 @@ from schemas.catalogue import TOPICS
 from services.portal.pages.admin.desk import Administrator, show
 from services.portal.pages.forms import read_form, text
 from services.portal.pages.frame import render, see_other
-from services.portal.retention import Policy, Retention
+from services.portal.retention import Retention
+from services.portal.retention_models import Policy
 from services.portal.rules import retention as rules
 
 _ZONES = ("incoming", "studies", "quarantine")
@@ -74,6 +75,7 @@ def add(router: APIRouter, kit: Kit, retention: Retention) -> None:
             figure=await retention.figure((policy or saved).days if error is None else {}),
             announced=await retention.listed("announced"),
             kept=await retention.listed("kept"),
+            shared=await retention.listed("shared"),
             removed=await retention.listed("removed", 20),
         )
 
