@@ -12,6 +12,8 @@ _SAID = {
     "missing": "An entry is missing there.",
     "out of place": "An entry stands where it does not belong.",
     "changed": "The entry was changed.",
+    "older": "Entries from before the chain were changed, taken out or put in.",
+    "foreign": "There are entries that nobody entered here: without a number of the chain.",
 }
 
 
@@ -48,7 +50,8 @@ def verify(api: Api, since: tuple[int, str] | None) -> None:
         found = api.get("/api/audit/chain", after=seq, hash=mark, limit=_steps(seq, since))
         seq, mark = found["seq"], found["hash"]
         if found["broken_at"] is not None:
-            raise Failure(f"The trail does not hold at entry {found['broken_at']}. {_SAID[found['reason']]}")
+            where = f" at entry {found['broken_at']}" if found["broken_at"] else ""
+            raise Failure(f"The trail does not hold{where}. {_SAID[found['reason']]}")
         if since is not None and seq == since[0]:
             if mark != since[1]:
                 raise Failure(f"Entry {seq} is not the one that was noted: the trail was written anew.")
@@ -59,7 +62,7 @@ def verify(api: Api, since: tuple[int, str] | None) -> None:
         raise Failure(f"The trail ends at entry {seq}, but {since[0]} were noted: its end was cut off.")
     click.echo(f"The trail holds: {seq:,} entries, none changed.")
     if found["unchained"]:
-        click.echo(f"{found['unchained']:,} older entries, of a version without a chain, have no hash.")
+        click.echo(f"{found['unchained']:,} older entries, from before the chain, are as when it began.")
     click.echo(f"Its end: {seq}:{mark}")
 
 

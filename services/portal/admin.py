@@ -97,7 +97,8 @@ class ShownEntry(BaseModel):
 
 
 class ShownChain(BaseModel):
-    """`seq` and `hash` are of the last entry that holds; `unchained` counts entries of earlier versions."""
+    """`seq` and `hash` are of the last entry that holds; `unchained` counts entries of earlier versions.
+    `broken_at` is 0 where what is wrong is no entry of the chain."""
 
     seq: int
     hash: str
@@ -261,7 +262,7 @@ def _audit_routes(router: APIRouter, kit: Kit) -> None:
             end=found.end,
             broken_at=found.broken.seq if found.broken is not None else None,
             reason=found.broken.reason if found.broken is not None else "",
-            unchained=await trail.unchained(kit) if found.end else 0,
+            unchained=found.older,
         )
 
     @router.get("/audit")

@@ -1,6 +1,6 @@
 """Proving who one is, and changing by what. Every step is counted before and written down after."""
 
-from kit.errors import Refused, Stale, TooMany, VersionConflict
+from kit.errors import Refused, Stale, VersionConflict
 from kit.identity import ACCOUNTS, Account, Role
 from kit.service import Kit
 from schemas.shapes import Person
@@ -113,15 +113,12 @@ def _letter(kit: Kit, kind: Letter, login: Login, account: Account):  # type: ig
 
 
 async def _count(kit: Kit, account: Account | None, address: str, what: str, key: str) -> None:
+    """Raises TooMany while it is locked. The lock was entered when it began: what is tried then is not, or
+    whoever tries could fill the trail."""
     limit = tries.PASSWORD if what == "password" else tries.CODE
-    try:
-        await tries.count_try(kit.documents, kit.clock(), tries.ADDRESS, "address", address)
-        locks = await tries.count_try(kit.documents, kit.clock(), limit, what, key)
-    except TooMany:
-        await note(kit, account or NOBODY, "sign-in-locked", address)
-        raise
-    if locks:
-        await note(kit, account or NOBODY, "locked", address)
+    for one, *tried in ((tries.ADDRESS, "address", address), (limit, what, key)):
+        if await tries.count_try(kit.documents, kit.clock(), one, *tried):
+            await note(kit, account or NOBODY, "locked", address)
 
 
 async def note(kit: Kit, who: Account, action: str, detail: str = "", *, about: str | None = None) -> None:

@@ -9,7 +9,17 @@ import pytest
 
 from services.portal.models import AuditEntry
 from services.portal.pages.admin.trail import ACTIONS
-from services.portal.rules.chain import Broken, Head, check, entry_id, link
+from services.portal.rules.chain import (
+    Broken,
+    Head,
+    Older,
+    beginning,
+    begun_with,
+    check,
+    entry_id,
+    link,
+    with_older,
+)
 from tests.unit.portal.samples import NOW
 
 KEY = b"k" * 32
@@ -72,6 +82,32 @@ def _renumbered(entries: list[AuditEntry]) -> list[AuditEntry]:
 )
 def test_what_was_moved_is_found(change: Callable[[list[AuditEntry]], list[AuditEntry]], expected: Broken):
     assert check(KEY, Head(), change(chain())) == expected
+
+
+def test_a_number_that_is_there_twice_is_out_of_place():
+    entries = chain()
+    twice = entries[2].model_copy(update={"id": "other"})
+    assert check(KEY, Head(), [*entries[:3], twice, *entries[3:]]) == Broken(4, "out of place")
+
+
+def test_a_hash_in_any_letters_is_found():
+    entries = chain()
+    entries[2].hash = "é" * 64
+    assert check(KEY, Head(), entries) == Broken(3, "changed")
+
+
+def test_the_first_entry_tells_what_was_there_before_the_chain():
+    entries = [entry.model_copy(update={"seq": None, "id": f"o{n}"}) for n, entry in enumerate(chain())]
+    older = with_older(KEY, Older(), entries)
+    first = beginning(older, NOW)
+    link(KEY, Head(), first)
+    assert (first.seq, begun_with(first)) == (1, older)
+    assert with_older(KEY, with_older(KEY, Older(), entries[:2]), entries[2:]) == older
+    assert begun_with(chain()[0]) == begun_with(None) == Older()
+    for other in (entries[1:], entries[::-1], [*entries, entries[0]], chain()):
+        assert with_older(KEY, Older(), other) != older
+    entries[0].detail = "other"
+    assert with_older(KEY, Older(), entries) != older
 
 
 def test_whoever_cuts_the_end_off_is_found_by_the_noted_end_alone():
