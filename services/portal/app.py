@@ -42,6 +42,7 @@ from services.portal.retention import Retention
 from services.portal.settings import PortalSettings
 from services.portal.spreading import Spreading
 from services.portal.tracking import handlers as tracks
+from services.portal.witness import Witness
 
 GROUP = "portal"
 
@@ -84,7 +85,7 @@ def build(kit: Kit, settings: PortalSettings) -> Service:
     kit.bus.subscribe(SubmissionOpened, "portal-tracks", live.after(begun, lambda e: [e.submission_id]))
     kit.bus.subscribe(SubmissionClosed, "portal-tracks", live.after(over, lambda e: [e.submission_id]))
     kit.bus.subscribe(SubmissionValidated, "portal-tracks", live.after(checked, lambda e: [e.submission_id]))
-    running = (spreading, Cleaner(kit), held.runner, retention)
+    running = (Witness(kit), spreading, Cleaner(kit), held.runner, retention)
     pages = [
         static.routes(),
         language.routes(),
