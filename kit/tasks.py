@@ -11,13 +11,14 @@ import contextvars
 import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from kit.acts import Act, service_of
 from kit.clock import Clock
 from kit.documents.port import Collection, Doc, Documents, Instant, Range, Where
-from kit.errors import NoSpace, PermanentError, TransientError, VersionConflict
+from kit.errors import AnteroomError, NoSpace, PermanentError, TransientError, VersionConflict
 from kit.lease import Lease, LeaseLost
 
 _log = logging.getLogger(__name__)
@@ -51,6 +52,10 @@ LONGEST = timedelta(hours=2)
 REST = timedelta(seconds=5)
 REST_AFTER_CONFLICT = timedelta(seconds=0.5)
 
+GRACE_S = 10.0
+"""How long a process that is told to stop waits for its tasks."""
+
+_GIVE_BACK_S = 3.0
 _LOOKED_AT_MOST = 4000
 
 
@@ -113,13 +118,13 @@ class TaskRunner(Generic[T]):
         self._wake.set()
 
     async def stop(self) -> None:
-        """Let running tasks finish for up to 10 s, then cancel them; their leases are left to expire."""
+        """Let running tasks finish for a while, then cancel them and give them to other processes."""
         self._stopping = True
         self._wake.set()
         if self._loop_task is not None:
             await self._loop_task
         if self._running:
-            _, late = await asyncio.wait(self._running.values(), timeout=10)
+            _, late = await asyncio.wait(self._running.values(), timeout=GRACE_S)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
@@ -195,6 +200,9 @@ class TaskRunner(Generic[T]):
         try:
             with Act("task", service_of(self._collection.model.__module__), self._collection.name) as act:
                 rest = await self._act(task_id, resting, act)
+        except asyncio.CancelledError:
+            await self._give_back(task_id)
+            raise
         finally:
             if rest is not None:
                 self._resting[task_id] = self._clock() + rest
@@ -223,6 +231,16 @@ class TaskRunner(Generic[T]):
             act.failed(error)
             _log.exception("task %s of %s could not be settled", task_id, self._collection.name)
         return REST
+
+    async def _give_back(self, task_id: str) -> None:
+        """For another process to take at once. When that fails, the lease runs out."""
+        with suppress(AnteroomError, TimeoutError):
+            async with asyncio.timeout(_GIVE_BACK_S):
+                task = await self._documents.get(self._collection, task_id)
+                if task is not None and task.due_at is not None and task.lease_owner == self._owner:
+                    task.lease_until = None
+                    task.attempts = max(0, task.attempts - 1)
+                    await self._documents.save(self._collection, task)
 
     async def _claimed(self, task_id: str, resting: bool) -> T | None:
         """The task with our lease on it; None when it is no longer to be had."""

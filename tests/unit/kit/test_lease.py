@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from kit import tasks
 from kit.documents.port import Collection
 from kit.errors import NoSpace, TransientError, Unavailable
 from kit.service import Kit
@@ -272,13 +273,29 @@ async def test_work_that_gave_its_lease_back_may_still_end_in_peace(
     assert worker.cancelled == 0
 
 
+async def test_a_process_that_is_told_to_stop_gives_its_tasks_to_others_at_once(
+    kit_env: Kit, start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "GRACE_S", 0.05)
+    await add(kit_env)
+    first = await start("first", lease=timedelta(hours=1))
+    await first.began.wait()
+    await first.runner.stop()
+    assert first.cancelled == 1
+    left = await stored(kit_env)
+    assert (left.lease_until, left.attempts) == (None, 0)
+    other = await start("other")
+    other.go.set()
+    await until(lambda: _result(kit_env))
+
+
 async def test_work_is_found_behind_all_that_other_processes_hold(
     kit_env: Kit, start: Callable[..., Any]
 ) -> None:
     held = {"lease_owner": "elsewhere", "lease_until": kit_env.clock() + timedelta(hours=1)}
     early = kit_env.clock() - timedelta(minutes=1)
-    tasks = [Errand(id=f"held-{n:04}", due_at=early, **held) for n in range(700)]
-    await kit_env.documents.insert_many(ERRANDS, tasks)
+    errands = [Errand(id=f"held-{n:04}", due_at=early, **held) for n in range(700)]
+    await kit_env.documents.insert_many(ERRANDS, errands)
     await add(kit_env)
     worker = await start("worker", lease=timedelta(minutes=1))
     worker.go.set()
