@@ -36,12 +36,18 @@ def build(kit: Kit, settings: ViewSettings) -> Service:
     changed = partial(handlers.study_changed, kit.documents)
     kit.bus.subscribe(StudyArrived, GROUP, changed)
     kit.bus.subscribe(StudyUpdated, GROUP, changed)
-    kit.bus.subscribe(StudyRemoved, GROUP, partial(handlers.study_removed, kit.documents))
     indexes = Indexes(kit.objects, settings.cached_instances)
     library = Library(kit.documents, indexes, kit.clock)
     lists = quicklook.Lists(kit.objects, indexes)
     views = Views(kit)
     pictures = Pictures(kit.objects, kit.workers, kit.scratch / "pictures", settings.picture_bytes)
+
+    async def study_removed(event: StudyRemoved) -> None:
+        await handlers.study_removed(kit.documents, event)
+        await pictures.forget(event.study_id)
+
+    kit.bus.subscribe(StudyRemoved, GROUP, study_removed)
+    kit.bus.tail(StudyRemoved, pictures.removed)
     kit.bus.subscribe(StudyArrived, PICTURES, partial(preparing.study_changed, kit.documents, kit.clock))
     kit.bus.subscribe(StudyUpdated, PICTURES, partial(preparing.study_changed, kit.documents, kit.clock))
     preparation = preparing.Preparing(kit.documents, library, lists, pictures, settings.thumbnails)
@@ -74,6 +80,6 @@ def build(kit: Kit, settings: ViewSettings) -> Service:
             archive.routes(kit, indexes, views),
             viewer.routes(),
         ],
-        start=[pictures.start, tasks.start],
-        stop=[tasks.stop, kit.workers.stop],
+        start=[partial(pictures.start, kit.documents), tasks.start],
+        stop=[tasks.stop, pictures.stop, kit.workers.stop],
     )

@@ -1,7 +1,8 @@
 """Pictures of frames: made in helper processes, kept on local disk up to a size, least recently used out.
 
 A picture is made once however many ask for it at the same time. What is kept lies in a folder for each
-study, so that it goes when the study does.
+study, so that it goes when the study's images are removed: in every process that hears of it, and at the
+start of one that did not.
 """
 
 import asyncio
@@ -14,13 +15,17 @@ from pathlib import Path
 from kit.dicom.errors import BrokenDicom
 from kit.dicom.look import Look
 from kit.dicom.rendering import placeholder, render
+from kit.documents.port import Documents
 from kit.ids import derived_id, random_id
 from kit.objects.port import Objects
 from kit.workers import WorkerDied, Workers, WorkerTimeout
+from schemas.validate import StudyRemoved
 from services.view.library import Located
+from services.view.models import REMOVED
 from services.view.rules.accept import NotAcceptable
 
 _TIME_S = 60.0
+_REMEMBERED = 20_000
 _UNDECODABLE = (BrokenDicom, WorkerDied, WorkerTimeout)
 
 
@@ -33,12 +38,30 @@ class Pictures:
         self._kept: OrderedDict[str, int] = OrderedDict()
         self._size = 0
         self._making: dict[str, asyncio.Task[list[bytes]]] = {}
+        self._gone: OrderedDict[str, None] = OrderedDict()
+        """Packs that were removed; pictures of theirs that are being made are not kept."""
+        self._forgetting: set[asyncio.Task[None]] = set()
 
-    async def start(self) -> None:
-        """Learn what is kept from before."""
+    async def start(self, documents: Documents) -> None:
+        """Learn what is kept from before, and forget what was removed meanwhile."""
         found = await asyncio.to_thread(_kept_in, self._folder)
         self._kept.update(found)
         self._size = sum(found.values())
+        for study_id in {name.partition("/")[0] for name in found}:
+            if await documents.get(REMOVED, study_id) is not None:
+                await self.forget(study_id)
+
+    async def stop(self) -> None:
+        await asyncio.gather(*self._forgetting)
+
+    def removed(self, event: StudyRemoved) -> None:
+        """Forget a study's pictures, those that are being made among them."""
+        self._gone.update(dict.fromkeys(event.packs))
+        while len(self._gone) > _REMEMBERED:
+            self._gone.popitem(last=False)
+        task = asyncio.create_task(self.forget(event.study_id))
+        self._forgetting.add(task)
+        task.add_done_callback(self._forgetting.discard)
 
     async def get(self, study_id: str, found: Located, frame: int, look: Look) -> bytes:
         """Raises NotAcceptable where the image can't be shown as a picture."""
@@ -87,6 +110,8 @@ class Pictures:
             raise NotAcceptable(text) from error
         for look, picture in zip(looks, made, strict=True):
             await self._keep(_name(study_id, found, frame, look), picture)
+        if found.pack.id in self._gone:
+            await self.forget(study_id)
         return made
 
     async def _read(self, name: str) -> bytes | None:
