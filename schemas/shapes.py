@@ -209,3 +209,6 @@ class Proof(Shape):
     kind: Literal["storage-commitment", "image-query"]
     time: datetime
     instances: int
+    other_identity: bool = Field(
+        default=False, description="it files some of them under another patient ID or order than was sent"
+    )

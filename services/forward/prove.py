@@ -20,6 +20,7 @@ from services.forward.rules import proof
 from services.forward.rules.proof import Filed
 from services.forward.rules.states import Happening, advance
 
+_OTHER_IDENTITY = "other-identity"
 _LOOKS = 3
 """An archive may need a moment until what it stored can be found."""
 
@@ -175,7 +176,7 @@ class _Proving:
         if looked.elsewhere:
             add_note(
                 delivery,
-                "other-identity",
+                _OTHER_IDENTITY,
                 "The destination files the images under another patient ID or accession number than was sent",
             )
         if looked.present or looked.elsewhere:
@@ -220,6 +221,7 @@ class _Proving:
                 kind="image-query" if self.delivery.queried else "storage-commitment",
                 time=self.means.kit.clock(),
                 instances=self.delivery.proven,
+                other_identity=any(note.code == _OTHER_IDENTITY for note in self.delivery.notes),
             ),
         )
 

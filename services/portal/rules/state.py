@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 
-from schemas.shapes import Match, Sender, Study
+from schemas.shapes import Match, Proof, Sender, Study
 from services.portal.models import Case, Gone, Outcome, Seen, Settled, Stage, Verdict
 from services.portal.rules.search import tokens
 
@@ -199,8 +199,8 @@ def spare_since(case: Case) -> datetime | None:
     """When it was turned down, or when the last of its images was proved to be at the last destination; later
     where a submission of it settled later: who sends images once more counts on them.
 
-    Images that others could not prove are needed: those of a submission that is not settled, and those put
-    aside because an earlier image has the same UID.
+    Images that others could not prove are needed: those of a submission that is not settled, those put aside
+    because an earlier image has the same UID, and those that a destination files under another identity.
     """
     study, verdict = case.study, last(case)
     if study is None or verdict is None or None in senders(case):
@@ -217,10 +217,14 @@ def spare_since(case: Case) -> datetime | None:
         return max([decision.time, *sent])
     outcomes = {o.destination: o for o in case.outcomes if o.decision_id == decision.id}
     proven = [outcomes[name] for name in decision.destinations if name in outcomes]
-    complete = [o for o in proven if o.proof is not None and o.proof.instances >= study.instances]
+    complete = [o for o in proven if o.proof is not None and _whole(o.proof, study)]
     if decision.action != "approve" or not proven or len(complete) < len(decision.destinations):
         return None
     return max([*(o.time for o in complete), *sent])
+
+
+def _whole(proof: Proof, study: Study) -> bool:
+    return proof.instances >= study.instances and not proof.other_identity
 
 
 def conflicts(study: Study) -> int:

@@ -206,6 +206,24 @@ async def test_a_refused_commitment_request_is_replaced_by_a_query(kit_env: Kit,
     assert "no-commitment" in [note.code for note in delivery.notes]
 
 
+@pytest.mark.parametrize("other", [True, False])
+async def test_a_proof_says_when_the_images_are_filed_under_another_identity(
+    kit_env: Kit, tmp_path: Path, other: bool
+) -> None:
+    pacs = ScriptedPacs()
+
+    def refile(uid: str) -> None:
+        if other:
+            pacs.kept[uid].PatientID = "SOMEBODY"
+
+    pacs.before_answer = refile
+    with pacs.running():
+        delivery = await deliver(kit_env, pacs, ct(tmp_path / "ct", 2))
+    assert delivery.state is State.PROVEN, delivery.last_error
+    assert delivery.proof is not None
+    assert delivery.proof.other_identity is other
+
+
 async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.read(10)
     writer.write(b"\x03\x00\x00\x00\x00\x04\x00\x01\x01\x07")

@@ -79,6 +79,45 @@ def test_what_was_not_proved_whole_stays(proven: int | None):
     assert forwarded(decided("approve"), proven=proven).spare_since is None
 
 
+def test_what_a_destination_files_under_another_identity_stays():
+    case = decided("approve")
+    case.outcomes = [forwarded(decided("approve")).outcomes[0]]
+    refresh(case)
+    assert case.spare_since is not None
+    [outcome] = case.outcomes
+    assert outcome.proof is not None
+    other = outcome.proof.model_copy(update={"other_identity": True})
+    case.outcomes = [outcome.model_copy(update={"proof": other})]
+    refresh(case)
+    assert (case.state, case.spare_since) == ("in-pacs", None)
+
+
+@pytest.mark.parametrize(
+    ("hours", "is_leap", "is_believed"),
+    [
+        (0, False, True),
+        (3, False, True),
+        (4, False, False),
+        (24, False, False),
+        (25, True, False),
+        (-25, True, False),
+    ],
+)
+def test_a_clock_is_believed_that_went_on_as_a_clock_does(hours: int, is_leap: bool, is_believed: bool):
+    now = NOW + timedelta(hours=hours)
+    assert retention.leapt(NOW, now) is is_leap
+    assert retention.believed(NOW, now) is is_believed
+
+
+def test_nothing_is_known_before_the_first_look():
+    assert not retention.leapt(None, NOW)
+    assert not retention.believed(None, NOW)
+
+
+def test_looks_all_through_the_notice_are_needed():
+    assert [retention.looks_needed(hours) for hours in (1, 2, 48, 72)] == [1, 1, 24, 36]
+
+
 def test_asked_failed_or_undecided_stays():
     assert arrived(study()).spare_since is None
     assert decided("ask-sender").spare_since is None
