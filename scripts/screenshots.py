@@ -8,6 +8,7 @@ import io
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from PIL import Image
 from playwright.sync_api import Browser, Page
@@ -34,6 +35,11 @@ class Shot:
 
 SHOTS = (
     Shot("login", "", "/login"),
+    Shot("register", "", "/register"),
+    Shot("reset", "", "/reset"),
+    Shot("upload-link", "", "{link}"),
+    Shot("share-link", "", "{door}"),
+    Shot("error", "kowalski", "/studies/none"),
     Shot("inbox", "kowalski", "/"),
     Shot("inbox-dark", "kowalski", "/", "dark"),
     Shot("inbox-german", "kowalski", "/", language="de-AT"),
@@ -46,9 +52,20 @@ SHOTS = (
     Shot("send", "northside", "/send"),
     Shot("sent", "northside", "/submissions"),
     Shot("tracking", "northside", "/s/{submission}"),
+    Shot("tracking-german", "northside", "/s/{submission}", language="de-AT"),
+    Shot("receipt", "northside", "/s/{submission}/receipt"),
+    Shot("requests", "okafor", "/requests"),
     Shot("account", "kowalski", "/account"),
     Shot("admin", "chief", "/admin"),
     Shot("admin-accounts", "chief", "/admin/accounts"),
+    Shot("admin-invite", "chief", "/admin/accounts/invite"),
+    Shot("admin-group", "chief", "/admin/groups/{group}"),
+    Shot("admin-groups", "chief", "/admin/groups"),
+    Shot("admin-requests", "chief", "/admin/requests"),
+    Shot("admin-policies", "chief", "/admin/policies"),
+    Shot("admin-feed", "chief", "/admin/feed"),
+    Shot("admin-queues", "chief", "/admin/queues"),
+    Shot("admin-storage", "chief", "/admin/storage"),
     Shot("admin-destinations", "chief", "/admin/destinations"),
     Shot("admin-audit", "chief", "/admin/audit"),
 )
@@ -66,12 +83,38 @@ def main() -> None:
             house.destination("main-pacs", "ORTHANC", 4242)
             places = {"submission": furnish(house, Path(folder) / "files")}
             places |= {name: house.study(name)["id"] for name in ("Morgan", "Ødegård", "Tanaka", "Novak")}
+            places |= _administered(house)
             with chromium() as browser:
+                places["door"] = _shared(browser, house, places["Tanaka"])
                 for shot in SHOTS:
                     if not only or shot.name in only:
                         _take(browser, house, shot, places)
         finally:
             house.close()
+
+
+def _administered(house: House) -> dict[str, str]:
+    """A group, how long images are kept, and a link by which images were asked for."""
+    with house.api("chief") as api:
+        group = api.post(
+            "/api/groups", {"name": "File room", "roles": ["approve"], "departments": ["Archive"]}
+        )
+        api.put("/api/retention", {"in_pacs_days": 90, "declined_days": 30})
+    with house.api("okafor") as api:
+        link = api.post("/api/upload-links", {"label": "Dr. Petrov"})
+    return {"group": group["id"], "link": urlsplit(link["url"]).path}
+
+
+def _shared(browser: Browser, house: House, study: str) -> str:
+    """The path of a link to that study."""
+    context = as_person(browser, house, "kowalski")
+    page = context.new_page()
+    page.goto(f"{house.url}/studies/{study}/share")
+    page.get_by_label("Whom it is for").fill("Dr. Outside")
+    page.get_by_role("button", name="Make the link").click()
+    path = urlsplit(page.locator("#link").inner_text()).path
+    context.close()
+    return path
 
 
 def _take(browser: Browser, house: House, shot: Shot, places: dict[str, str]) -> None:

@@ -25,6 +25,7 @@ from kit.identity import ACCOUNTS, TOKENS, Account, Role, Token, token_id
 from kit.service import Site
 from kit.sessions import COOKIE, SESSIONS, Session
 from schemas.shapes import Demographics, Order
+from services.portal.people.models import LOGINS, Login, login_id
 from tests.component.cli.server import Server, free_port
 
 SECRET = "secret-of-{}-for-tests-only-0123456789"
@@ -76,6 +77,9 @@ class House:
         for name, account in self.people.items():
             secret = SECRET.format(name)
             await documents.save(ACCOUNTS, account.model_copy(deep=True))
+            email = account.email or f"{name}@hospital.example"
+            login = Login(id=login_id(email), account_id=name, email=email, password_at=now)
+            await documents.save(LOGINS, login)
             await documents.save(
                 SESSIONS,
                 Session(
