@@ -8,6 +8,7 @@ gone anywhere before, so undoing needs nobody's help.
 from dataclasses import dataclass
 from datetime import timedelta
 
+from kit import acts
 from kit.errors import Forbidden, NotFound, Refused, Stale, VersionConflict
 from kit.identity import Principal, Role
 from kit.service import Kit
@@ -34,6 +35,7 @@ class Holding:
         who.require(Role.APPROVE)
         kit = self.kit
         case, study = await visible_case(kit.documents, who, study_id)
+        acts.follow(case.correlation_id)
         account = await kit.identity.account(study.sender.id)
         decision = decide(
             case,
