@@ -35,7 +35,7 @@ async def test_a_click_that_is_held_goes_back_to_the_study_it_decides(kit_env: K
     known = case()
     await kit_env.documents.save(CASES, known)
     who = Principal(Account(id="chief", name="Chief", roles=[Role.ADMIN]))
-    held = holding(kit_env, PortalSettings(), Live())
+    held = holding(kit_env, PortalSettings(), Live(kit_env.documents))
     request = Request(action="decline", study_revision=1, match_revision=1, reason="not ours")
     with Act("request", "portal", "POST") as act:
         await held.hold(who, known.id, request)
