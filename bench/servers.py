@@ -83,12 +83,12 @@ def anteroom(
         )
     try:
         url = f"http://127.0.0.1:{http}"
-        _wait(process, lambda: _answers(url + "/readyz"), folder / "anteroom.log")
+        wait(process, lambda: _answers(url + "/readyz"), folder / "anteroom.log")
         ready = time.monotonic() - start
         token = (data / "admin.token").read_text().strip()
         yield Anteroom(data, url, token, http, dicom, hl7, process.pid, ready)
     finally:
-        _end(process)
+        end(process)
 
 
 @contextmanager
@@ -118,10 +118,10 @@ def storescp(folder: Path) -> Iterator[int]:
         start_new_session=True,
     )
     try:
-        _wait(process, lambda: _connects(port), None)
+        wait(process, lambda: connects(port), None)
         yield port
     finally:
-        _end(process)
+        end(process)
 
 
 @contextmanager
@@ -143,10 +143,10 @@ def clamd(folder: Path) -> Iterator[int]:
         start_new_session=True,
     )
     try:
-        _wait(process, lambda: _connects(port), None)
+        wait(process, lambda: connects(port), None)
         yield port
     finally:
-        _end(process)
+        end(process)
 
 
 def free_port() -> int:
@@ -180,12 +180,12 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _connects(port: int) -> bool:
+def connects(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _wait(process: "subprocess.Popen[bytes]", ready: object, log: Path | None) -> None:
+def wait(process: "subprocess.Popen[bytes]", ready: object, log: Path | None) -> None:
     until = time.monotonic() + 60
     while not ready():  # type: ignore[operator]
         if process.poll() is not None or time.monotonic() > until:
@@ -193,7 +193,7 @@ def _wait(process: "subprocess.Popen[bytes]", ready: object, log: Path | None) -
         time.sleep(0.02)
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def end(process: "subprocess.Popen[bytes]") -> None:
     process.send_signal(signal.SIGTERM)
     try:
         process.wait(20)

@@ -41,15 +41,24 @@ _UNUSED = (
     "app-config.js",
 )
 _FIRST = (
-    *(1673, 6938, 6489, 6495, 8478, 89, 2779, 6749, 5696, 1483, 9383, 7499, 8492, 9290, 4683, 1180),
+    *(1673, 6938, 6489, 6495, 8478, 89, 6749, 5696, 1483, 9383),
     *(7248, 781, 9415, 3500, 9116, 100, 5406, 3760),
 )
+_FIRST_STYLES = (6214, 3833, 781, 9415, 3760)
 """Parts that showing any study needs: asked for at once, not one after the other."""
 _NO_PRIORS = (
     "const mrn = qidoForStudyUID[0].mrn;",
     "return qidoForStudyUID; const mrn = qidoForStudyUID[0].mrn;",
 )
 """A patient's other studies are not searched for by patient ID: that would stand in an address."""
+_NOT_OFFERED = (
+    'pluginImports_modes.push("@ohif/mode-tmtv");',
+    'pluginImports_modes.push("@ohif/mode-microscopy");',
+    'pluginImports_modes.push("@ohif/mode-preclinical-4d");',
+    'pluginImports_modes.push("@ohif/mode-ultrasound-pleura-bline");',
+    'pluginImports_extensions.push("@ohif/extension-ultrasound-pleura-bline");',
+)
+"""Modes for research, and the one whose library is left out: each start would load them all."""
 _COMPRESS = """
 const fs = require("fs"), zlib = require("zlib");
 for (const name of JSON.parse(fs.readFileSync(0, "utf8"))) {
@@ -72,7 +81,7 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory(prefix="viewer-") as name:
         work = Path(name)
-        built = _fetched(work)
+        built = fetched(work)
         _trim(built)
         _rebase(built)
         _minify(built, work)
@@ -85,7 +94,8 @@ def main() -> int:
     return 0
 
 
-def _fetched(work: Path) -> Path:
+def fetched(work: Path) -> Path:
+    """The viewer as it is published, unpacked below `work`. Raises SystemExit where it is another one."""
     _run("npm", "pack", "--silent", PACKAGE, cwd=work)
     (archive,) = work.glob("*.tgz")
     found = "sha512-" + base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
@@ -116,6 +126,8 @@ def _rebase(built: Path) -> None:
         if root in path.read_text():
             _replace(path, root, root.replace("/", BASE))
     _replace(next(built.glob("89.bundle.*.js")), *_NO_PRIORS)
+    for mode in _NOT_OFFERED:
+        _replace(next(built.glob("app.bundle.*.js")), mode, "")
     for path in built.glob("*.css"):
         _replace(path, "url(/", f"url({BASE}")
     for path in (
@@ -132,6 +144,7 @@ def _rebase(built: Path) -> None:
     page = re.sub(r'(href|src|content)="/(?!/)', rf'\1="{BASE}', page)
     first = [path.name for number in _FIRST for path in built.glob(f"{number}.bundle.*.js")]
     ahead = "".join(f'<link rel="preload" as="script" href="{BASE}{name}">' for name in first)
+    ahead += "".join(f'<link rel="preload" as="style" href="{BASE}{number}.css">' for number in _FIRST_STYLES)
     page = page.replace("<title>", f'<script src="{BASE}app-config.js"></script><title>', 1)
     page = page.replace("</head>", f"{ahead}</head>", 1)
     (built / "index.html").write_text(page)
