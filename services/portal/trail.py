@@ -15,6 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
+from pydantic import ValidationError
+
 from kit.documents.port import Documents, Range
 from kit.errors import TransientError, VersionConflict
 from kit.service import Kit
@@ -95,13 +97,18 @@ async def end(kit: Kit) -> Head:
 async def verify(kit: Kit, after: Head, most: int) -> Checked:
     """Check the chain from behind `after` on, at most so many entries; the older ones before its first
     entry, and that there are no others when its end is reached."""
-    if after.seq == 0 and (first := await _first(kit)) and await _older(kit) != begun_with(first):
+    if after.seq == 0 and not await _begins_right(kit):
         return _found(after, Broken(0, "older"))
-    head = after
+    head, size = after, min(_PAGE, most)
     while head.seq - after.seq < most:
-        page = await kit.documents.find(
-            AUDIT, {"seq": Range(low=head.seq + 1)}, order="seq", limit=min(_PAGE, most)
-        )
+        try:
+            page = await kit.documents.find(AUDIT, {"seq": Range(low=head.seq + 1)}, order="seq", limit=size)
+        except ValidationError:
+            # One of them is no entry at all by now: go up to it one by one.
+            if size == 1:
+                return _found(head, Broken(head.seq + 1, "changed"))
+            size = 1
+            continue
         if not page.items:
             return await _besides(kit, head)
         found = check(kit.site_key, head, page.items)
@@ -132,6 +139,15 @@ async def _besides(kit: Kit, head: Head) -> Checked:
     if counted < low:
         return _found(head, Broken(0, "older"))
     return Checked(head, end=True, older=older)
+
+
+async def _begins_right(kit: Kit) -> bool:
+    """Whether the older entries are those that the first one tells of."""
+    try:
+        first = await _first(kit)
+        return first is None or await _older(kit) == begun_with(first)
+    except ValidationError:
+        return False
 
 
 async def _first(kit: Kit) -> AuditEntry | None:

@@ -1,6 +1,7 @@
 """One chain however many append at once, and a check that finds what was changed in the store."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -101,6 +102,26 @@ async def test_an_entry_that_is_not_of_the_chain_is_found(kit_env: Kit, seq: int
     reason = "older" if seq is None else "foreign"
     assert (await trail.verify(kit_env, Head(), 1000)).broken == Broken(0, reason)
     assert (await trail.verify(kit_env, end, 1000)).broken == Broken(0, "foreign"), "in a later part too"
+
+
+class _Anything(AuditEntry):
+    """What somebody puts in its place need not be an entry."""
+
+    time: str  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(("seq", "expected"), [(3, Broken(3, "changed")), (None, Broken(0, "older"))])
+async def test_what_is_no_entry_any_more_is_found_as_well(kit_env: Kit, seq: int | None, expected: Broken):
+    await kit_env.documents.insert_many(AUDIT, [old("old")])
+    for number in range(6):
+        await enter(kit_env, number)
+    name = f"{seq:012d}" if seq else "old"
+    stored = await kit_env.documents.get(AUDIT, name)
+    assert stored is not None
+    broken = _Anything(**stored.model_dump() | {"time": "never"})
+    broken.version = stored.version
+    await kit_env.documents.save(replace(AUDIT, model=_Anything), broken)
+    assert (await trail.verify(kit_env, Head(), 1000)).broken == expected
 
 
 @pytest.mark.parametrize("how", ["changed", "taken out", "put in", "exchanged"])
