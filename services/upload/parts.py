@@ -137,10 +137,10 @@ class PartWriter:
         """In a thread: write, and at a part's end make it durable. Returns the size of an ended part."""
         if self._writer is None:
             self._writer = self._objects.writer(self._key_of(self._number))
-        for chunk in job.chunks:
-            self._writer.write(chunk)
-            if self._digest is not None:
-                self._digest.update(chunk)
+        block = b"".join(job.chunks)  # one write: each one waits for the interpreter again
+        self._writer.write(block)
+        if self._digest is not None:
+            self._digest.update(block)
         if not job.ends_part:
             return None
         writer, self._writer = self._writer, None
