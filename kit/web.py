@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
@@ -62,6 +63,9 @@ class _App(FastAPI):
                 status = message["status"]
                 act.details["status"] = status
                 act.outcome = "failed" if status >= 500 else "refused" if status >= 400 else "ok"
+                if Headers(raw=message["headers"]).get("content-type", "").startswith("text/event-stream"):
+                    # lasts as long as a page is open, which says nothing of how quickly we answer
+                    act.outcome = "void"
             await send(message)
 
         with act:

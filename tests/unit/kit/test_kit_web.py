@@ -5,7 +5,7 @@ import logging
 
 import httpx
 import pytest
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from kit import acts, web
 from kit.errors import Unavailable
@@ -91,3 +91,34 @@ async def test_an_answer_to_a_defect_leads_to_its_line_of_the_log(
     assert act.name == "GET /studies/{study_id}"
     assert act.outcome == "failed"
     assert "DOE" not in "".join(record.getMessage() for record in caplog.records)
+
+
+class Ended:
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def ended(self, act: acts.Act) -> None:
+        self.names.append(act.name)
+
+    def emitted(self, act: acts.Act, event: object) -> None: ...
+
+
+async def test_how_long_a_page_stays_open_is_not_how_long_an_answer_took(kit_env: Kit) -> None:
+    router = APIRouter()
+
+    @router.get("/live")
+    async def live() -> Response:
+        return Response("data: x\n\n", media_type="text/event-stream")
+
+    @router.get("/once")
+    async def once() -> Response:
+        return Response("x")
+
+    ended = Ended()
+    acts.watch(ended)
+    transport = httpx.ASGITransport(web.build_app(kit_env, [Service("x", routers=[router])]))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        for path in ("/live", "/once"):
+            assert (await client.get(path)).status_code == 200
+    acts.unwatch(ended)
+    assert ended.names == ["GET /once"]
