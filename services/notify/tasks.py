@@ -30,7 +30,9 @@ from services.notify.ports import Ports
 _log = logging.getLogger(__name__)
 
 _WAIT_FOR_CONTACTS = 4
-"""Tries before news is told without the recipients of a submission nobody announced."""
+"""Tries before news is told to those who are known: a submission's opening may be heard of late."""
+_LOOK_FOR_CONTACTS = 11
+"""Tries, over hours, in which the recipients of such a submission are told after all."""
 _DIGEST_MOST = 500
 _AGAIN_S = 1.0
 
@@ -50,7 +52,7 @@ async def tell(ports: Ports, news: News) -> None:
     """Make this round's notices, one per recipient and channel. Doing it again finds them made."""
     now = ports.clock()
     heard = news.heard
-    people = await _people(ports, news)
+    people, all_known = await _people(ports, news)
     notices: list[Notice] = []
     for kind, audience in rules.audiences(news.kind):
         found = rules.addresses(people[audience])
@@ -77,6 +79,9 @@ async def tell(ports: Ports, news: News) -> None:
             notices.append(notice)
     # The sender may be a recipient too: its ids are the same, and the first one stays.
     await ports.documents.insert_many(NOTICES, notices)
+    if not all_known and news.attempts < _LOOK_FOR_CONTACTS:
+        ports.told()
+        raise TransientError("not all whom it concerns are known yet")
 
     def settle(fresh: News | None) -> tuple[News, Sequence[Event]] | None:
         if fresh is None or fresh.round != news.round:
@@ -111,14 +116,18 @@ def _reference(news: News, audience: rules.Audience) -> str:
     return rules.reference(news.submissions[-1] if news.submissions and audience != "staff" else news.about)
 
 
-async def _people(ports: Ports, news: News) -> dict[rules.Audience, list[tuple[Person, str]]]:
+async def _people(ports: Ports, news: News) -> tuple[dict[rules.Audience, list[tuple[Person, str]]], bool]:
+    """Whom it concerns, and whether these are all."""
     recipients: list[tuple[Person, str]] = []
+    all_known = True
     for submission in news.submissions:
         contacts = await ports.documents.get(CONTACTS, submission)
         if contacts is not None:
             recipients += [await _reached(ports, person) for person in contacts.recipients]
         elif news.attempts < _WAIT_FOR_CONTACTS:
             raise TransientError("the submission's contacts are not known yet")
+        else:
+            all_known = False
     account = await ports.identity.account(news.sender.id) if news.sender is not None else None
     sender = (
         [(Person(name=account.name, email=account.email, phone=account.phone), account.language)]
@@ -131,7 +140,7 @@ async def _people(ports: Ports, news: News) -> dict[rules.Audience, list[tuple[P
         for account in await ports.identity.entitled(Role.APPROVE)
         if account.told_of_failures
     ]
-    return {"sender": sender, "recipients": recipients, "staff": staff}
+    return {"sender": sender, "recipients": recipients, "staff": staff}, all_known
 
 
 async def _reached(ports: Ports, person: Person) -> tuple[Person, str]:

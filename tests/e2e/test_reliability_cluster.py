@@ -104,10 +104,11 @@ def _account_for_all(
     promised = stage.traffic.promised
     stage.settle(SETTLE_S)
     with stage.cluster.api() as api:
-        heard = accounts.kinds_by_recipient(api)
+        wanted = {one.recipient: told[one.parcel.kind] for one in promised.sent}
+        accounts.wait("who is told", lambda: accounts.told_otherwise(api, wanted), 120)
+        assert accounts.wrong_mail(api, stage.catcher) == []
         for one in promised.sent:
             assert accounts.tally(api, one.submission) == expected[one.parcel.kind], one
-            assert heard.get(one.recipient, set()) == told[one.parcel.kind], one
         assert {letter["id"] for letter in api.get("/api/dead-letters")} == letters
         mails = stage.catcher.counts()
         interrupted = sum(notice["state"] == "failed" for notice in accounts.notices(api))

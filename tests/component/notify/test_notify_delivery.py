@@ -2,13 +2,13 @@
 
 import pytest
 
-from kit.errors import NoSpace, PermanentError, StoreAway, Unavailable, Uncertain
+from kit.errors import NoSpace, PermanentError, StoreAway, TransientError, Unavailable, Uncertain
 from schemas.notify import NoticeSent
 from schemas.shapes import Person
 from services.notify import tasks
-from services.notify.models import Kind, State
+from services.notify.models import CONTACTS, NEWS, Contacts, Kind, News, State
 from services.notify.settings import NotifySettings
-from tests.component.notify.conftest import Bench
+from tests.component.notify.conftest import SENDER, Bench
 from tests.neighbours.mail import MailServer
 from tests.neighbours.twilio import TwilioServer
 
@@ -25,6 +25,31 @@ async def test_sent_once_and_told(bench: Bench, mail_server: MailServer) -> None
     events = [event for _, event in await bench.kit.bus.read()]
     assert [type(event) for event in events] == [NoticeSent]
     assert events[0].cause == "e"
+
+
+async def test_recipients_whose_submission_is_heard_of_late_are_told_after_all(bench: Bench) -> None:
+    documents, now = bench.kit.documents, bench.clock()
+    await bench.account(language="en")
+    news = News(
+        id="n", kind=Kind.IN_PACS, about="a" * 32, sender=SENDER, submissions=["s"], correlation_id="c",
+        cause="e", facts={"images": 3}, heard=1, round=1, due_at=now, attempts=1,
+    )  # fmt: skip
+    await documents.save(NEWS, news)
+    with pytest.raises(TransientError):
+        await tasks.tell(bench.ports(), news)
+    assert await bench.notices() == []
+    news.attempts = 4
+    with pytest.raises(TransientError):
+        await tasks.tell(bench.ports(), news)
+    assert [notice.recipient for notice in await bench.notices()] == ["clinic@example.org"]
+    people = [Person(name="Dr. Late", email="late@example.org")]
+    await documents.save(CONTACTS, Contacts(id="s", sender=SENDER, recipients=people))
+    await tasks.tell(bench.ports(), news)
+    told = [notice.recipient for notice in await bench.notices()]
+    assert sorted(told) == ["clinic@example.org", "late@example.org"]
+    settled = await documents.get(NEWS, "n")
+    assert settled is not None
+    assert settled.due_at is None
 
 
 @pytest.mark.parametrize("trouble", [StoreAway("document store", "away"), NoSpace("disk-full", "full")])

@@ -110,6 +110,17 @@ def kinds_by_recipient(api: Api) -> dict[str, set[str]]:
     return found
 
 
+def told_otherwise(api: Api, wanted: dict[str, set[str]]) -> list[str]:
+    """Recipients who were not told of just these kinds of news, or whose mail has not left."""
+    heard = kinds_by_recipient(api)
+    wrong = [
+        f"{who}: {heard.get(who, set())} not {kinds}"
+        for who, kinds in wanted.items()
+        if heard.get(who, set()) != kinds
+    ]
+    return wrong + undelivered(api)
+
+
 def wrong_mail(api: Api, catcher: Catcher) -> list[str]:
     """Every notice came once or twice, and nothing else came."""
     counts = catcher.counts()
