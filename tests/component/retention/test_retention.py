@@ -19,7 +19,7 @@ from kit.workers import Workers
 from schemas.portal import StudyExpired
 from schemas.shapes import Study
 from schemas.validate import StudyRemoved
-from services.portal import retention, retention_look
+from services.portal import retention, retention_ledger, retention_look
 from services.portal.app import build as build_portal
 from services.portal.decisions import decide_by_person
 from services.portal.models import AUDIT, CASES, Case
@@ -226,6 +226,8 @@ async def test_a_study_that_is_shared_stays_until_its_links_are_over(room: Room)
     [(line, _)] = await room.retention.listed("shared")
     assert (line.id, line.until) == (first, link.grant.expires_at)
     later = await share(room.kit, CHIEF, second, Wish(label="Dr. B", days=12, protection="none"))
+    assert await room.look() == []
+    assert {expiry.id for expiry, _ in await room.retention.listed("shared")} == {first, second}
     await room.go(hours=49)
     await room.expire()
     assert [len(room.objects(study)) for study in (first, second)] == [2, 2]
@@ -332,6 +334,8 @@ async def test_no_more_than_some_are_announced_at_a_look_and_removed_in_an_hour(
     room.clock.go(days=31)
     await policy(room)
     monkeypatch.setattr(retention_look, "MOST_A_LOOK", 1)
+    monkeypatch.setattr(retention_look, "_PAGE", 1)
+    monkeypatch.setattr(retention_ledger, "_PAGE", 1)
     assert len(await room.look()) == 1
     assert len(await room.look()) == 2
     monkeypatch.setattr(retention, "MOST_AN_HOUR", 1)

@@ -96,6 +96,26 @@ async def test_a_process_that_did_not_hear_of_it_forgets_at_its_start(kit_env: K
         await stop()
 
 
+async def test_what_the_news_missed_goes_when_the_event_is_handled(
+    kit_env: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(kit_env.bus), "tail", lambda *_: None)
+    service = build(kit_env, ViewSettings())
+    await kit_env.bus.start()
+    for start in service.start:
+        await start()
+    headers = await login(kit_env, "viewer", Role.VIEW_ALL)
+    await arrive(kit_env, study([pack(kit_env, "p1", [ct(1)])]))
+    transport = httpx.ASGITransport(app=build_app(kit_env, [service]))
+    async with httpx.AsyncClient(transport=transport, base_url="http://here", headers=headers) as client:
+        assert (await client.get(THUMBNAIL)).status_code == 200
+    await kit_env.bus.publish([removed()])
+    await settle(kit_env)
+    for stop in service.stop:
+        await stop()
+    assert kept(kit_env) == []
+
+
 async def test_every_process_that_hears_of_it_forgets(kit_env: Kit, tmp_path: Path) -> None:
     """The event is handled by one of them; the others hear it."""
     bus: Any = Other(kit_env.bus)
