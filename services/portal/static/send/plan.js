@@ -1,5 +1,7 @@
 // Which files go together: the order of sending, batches, and ranges of ordinals. Pure.
 
+import { END, room } from "./tar.js";
+
 const FIRST = [1 << 20, 4 << 20, 16 << 20];
 
 // "0-511,600" as a set-like list of inclusive pairs.
@@ -30,18 +32,26 @@ export function missing(ranges, count) {
   return found;
 }
 
+// The name of a file within its batch.
+export function member(ordinal, path) {
+  return `${ordinal}/${path}`;
+}
+
 // Batches of the files with these ordinals. The first ones are small, so that there is something to look
-// at soon. A file larger than a batch is one of its own.
+// at soon. A batch with all its headers is no larger than `batchBytes`, which is one part at the server.
+// A file larger than a batch is one of its own.
 export function batches(files, ordinals, { batchBytes, batchFiles, fresh }) {
   const made = [];
-  let current = [], bytes = 0;
+  let current = [], bytes = 0, whole = END;
   const most = () => (fresh && made.length < FIRST.length ? Math.min(FIRST[made.length], batchBytes) : batchBytes);
-  const end = () => { if (current.length) made.push({ ordinals: current, bytes }); current = []; bytes = 0; };
+  const end = () => { if (current.length) made.push({ ordinals: current, bytes }); current = []; bytes = 0; whole = END; };
   for (const ordinal of ordinals) {
-    const size = files[ordinal].size;
-    if (current.length && (bytes + size > most() || current.length >= batchFiles)) end();
+    const { size, path } = files[ordinal], taken = room(member(ordinal, path), size);
+    const full = bytes + size > most() || whole + taken > batchBytes || current.length >= batchFiles;
+    if (current.length && full) end();
     current.push(ordinal);
     bytes += size;
+    whole += taken;
   }
   end();
   return made;

@@ -1,7 +1,7 @@
 // Sends one submission: opens it, sends what the server does not have yet in batches, three at a time, and
 // closes it. Goes on by itself after a lost network, a restarted server or a sleeping computer.
 
-import { batches, missing, parseRanges, renderRanges } from "./plan.js";
+import { batches, member, missing, parseRanges, renderRanges } from "./plan.js";
 import { open as openSource } from "./sources.js";
 import { Tar } from "./tar.js";
 import { Answer, api, begin, NoAnswer, offsetOf, sendFrom } from "./tus.js";
@@ -148,7 +148,7 @@ export class Sending {
       const source = this.files[ordinal];
       try {
         const blob = await openSource(source);
-        files.push({ name: `${ordinal}/${source.path}`, size: source.size, blob, whole: blob === source.file ? blob : null });
+        files.push({ name: member(ordinal, source.path), size: source.size, blob, whole: blob === source.file ? blob : null });
       } catch { throw new Unreadable(source.path); }
     }
     return new Tar(files);

@@ -3,6 +3,12 @@
 
 const BLOCK = 512, MOST_IN_FORM = 64, text = new TextEncoder();
 
+// What a tar holds beside its members, and what it takes for one.
+export const END = 2 * BLOCK;
+export function room(name, size) {
+  return headers(name, size).reduce((sum, piece) => sum + piece.length, size + padding(size).length);
+}
+
 export class Tar {
   // files: [{name, size, blob, whole}]; whole: the File, where `blob` is all of one
   constructor(files) {
@@ -14,7 +20,7 @@ export class Tar {
       at += head.length + size;
       before = [padding(size)];
     }
-    this.end = joined([...before, new Uint8Array(2 * BLOCK)]);
+    this.end = joined([...before, new Uint8Array(END)]);
     this.size = at + this.end.length;
   }
 
