@@ -7,7 +7,7 @@ from kit.service import Kit
 from schemas.forward import DestinationAway, DestinationBack
 from services.notify.settings import NotifySettings
 from tests.component.notify.conftest import NOW
-from tests.component.notify.test_notify_service import forward_failed, quiet, running, settings
+from tests.component.notify.test_notify_service import forward_failed, opened, quiet, running, settings
 from tests.neighbours.mail import MailServer
 
 SINCE = NOW - timedelta(minutes=22)
@@ -29,7 +29,7 @@ async def house(kit: Kit) -> None:
 async def test_a_failed_delivery_is_told_to_whom_it_concerns(kit_env: Kit, mail_server: MailServer):
     await house(kit_env)
     async with running(kit_env, settings(mail_server)) as service:
-        await kit_env.bus.publish([forward_failed("x")])
+        await kit_env.bus.publish([opened(), forward_failed("x")])
         notices = await quiet(kit_env, 2)
         assert await service.checks["staff notices"]() is None
     told = [(n.recipient, n.channel, n.language) for n in notices if n.kind == "failed"]
