@@ -1,6 +1,5 @@
 """Anteroom and its peers as processes on loopback, each on free ports and in its own folder."""
 
-import json
 import os
 import shutil
 import signal
@@ -164,13 +163,6 @@ def versions() -> dict[str, str]:
         )
         found[package] = run.stdout or "absent"
     return found
-
-
-def post_json(server: Anteroom, path: str, content: object) -> httpx.Response:
-    headers = {"authorization": f"Bearer {server.token}", "content-type": "application/json"}
-    return httpx.post(
-        server.url + path, content=json.dumps(content), headers=headers, timeout=60, trust_env=False
-    ).raise_for_status()
 
 
 def _answers(url: str) -> bool:

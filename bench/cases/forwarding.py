@@ -7,13 +7,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
-
 from anteroom.client.api import Api
+from bench.approving import approve, receiver
 from bench.cases.http_ingest import until_viewable
 from bench.images import make_series
 from bench.result import Result
-from bench.servers import NODELAY, Anteroom, anteroom, post_json, storescp
+from bench.servers import NODELAY, Anteroom, anteroom, storescp
 
 IMAGES = 400
 RUNS = 3
@@ -24,7 +23,7 @@ def run() -> Iterator[Result]:
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as name,
         storescp(Path(name) / "received") as port,
-        anteroom(Path(name) / "ours", config=_config(port)) as server,
+        anteroom(Path(name) / "ours", config=receiver(port)) as server,
     ):
         root = Path(name)
         for _ in range(RUNS):
@@ -38,37 +37,12 @@ def run() -> Iterator[Result]:
     yield result
 
 
-def _config(port: int) -> str:
-    return f"""
-[[destinations]]
-id = "bench"
-host = "127.0.0.1"
-port = {port}
-called_ae = "STORESCP"
-commitment = false
-"""
-
-
 def _forward(server: Anteroom, study_uid: str, received: Path) -> float:
     """From the decision until the last image is a file at the receiver."""
     api = Api(server.url, server.token)
     while not (found := api.post("/api/studies/search", {"q": study_uid, "state": "unmatched"})["studies"]):
         time.sleep(0.05)
-    study = found[0]["id"]
-    patient = {"patient": {"patient_id": "L1", "issuer": "HOSPITAL", "name": "Local^Patient"}}
-    body = {"action": "approve", "destinations": ["bench"], "target": patient}
-    while True:
-        case = api.get(f"/api/studies/{study}")
-        revisions = {key: case[key] for key in ("study_revision", "match_revision")}
-        start = time.monotonic()
-        try:
-            post_json(server, f"/api/studies/{study}/decision", {**body, **revisions})
-        except httpx.HTTPStatusError as error:
-            if error.response.status_code != httpx.codes.CONFLICT:
-                raise
-            time.sleep(0.2)  # it was looked at again meanwhile
-            continue
-        break
+    start = approve(api, found[0]["id"])
     while sum(1 for _ in received.iterdir()) < IMAGES:
         time.sleep(0.01)
     return IMAGES / (time.monotonic() - start)

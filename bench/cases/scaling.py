@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from anteroom.client.api import Api, ApiError
+from anteroom.client.api import Api
 from anteroom.client.files import select
 from anteroom.client.submission import Wishes, send
+from bench.approving import approve, receiver
 from bench.cases.http_ingest import Quiet
 from bench.cluster import ADMIN, Cluster, cluster
 from bench.images import make_series
@@ -54,13 +55,13 @@ def _forward(root: Path, workers: int) -> float:
     received = root / "received"
     with (
         storescp(received) as port,
-        cluster(root / "cluster", _destination(port)) as place,
+        cluster(root / "cluster", receiver(port)) as place,
     ):
         place.start("upload", "validate", "match", "portal")
         _send(place, root)
         api = Api(_url(place, "portal"), ADMIN)
         for study in _until_known(api):
-            _approve(api, study)
+            approve(api, study)
         place.start(*["forward"] * workers)
         return _rate(lambda: sum(1 for _ in received.iterdir()))
 
@@ -82,17 +83,6 @@ def _studies(api: Api) -> list[dict[str, Any]]:
     return found
 
 
-def _destination(port: int) -> str:
-    return f"""
-[[destinations]]
-id = "bench"
-host = "127.0.0.1"
-port = {port}
-called_ae = "STORESCP"
-commitment = false
-"""
-
-
 def _url(place: Cluster, service: str) -> str:
     return next(one.url for one in place.running if one.service == service)
 
@@ -111,19 +101,3 @@ def _until_known(api: Api) -> list[str]:
         if _images(api) == STUDIES * IMAGES:
             return [study["id"] for study in _studies(api)]
         time.sleep(0.05)
-
-
-def _approve(api: Api, study: str) -> None:
-    patient = {"patient": {"patient_id": "L1", "issuer": "HOSPITAL", "name": "Local^Patient"}}
-    body = {"action": "approve", "destinations": ["bench"], "target": patient}
-    while True:
-        case = api.get(f"/api/studies/{study}")
-        revisions = {key: case[key] for key in ("study_revision", "match_revision")}
-        try:
-            api.post(f"/api/studies/{study}/decision", {**body, **revisions})
-        except ApiError as error:
-            if error.status != 409:
-                raise
-            time.sleep(0.2)  # it was looked at again meanwhile
-            continue
-        return
