@@ -155,8 +155,8 @@ def free_port() -> int:
 
 
 def versions() -> dict[str, str]:
-    """What stood on the other side, for the record."""
-    found = {"cpus": str(os.cpu_count())}
+    """What stood on the other side, and how busy the machine was before it began, for the record."""
+    found = {"cpus": str(os.cpu_count()), "load": f"{os.getloadavg()[0]:.1f}"}
     for package in ("orthanc", "dcmtk", "clamav-daemon"):
         run = subprocess.run(
             ["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True, text=True, check=False
