@@ -48,8 +48,6 @@ def build(kit: Kit, settings: ViewSettings) -> Service:
 
     kit.bus.subscribe(StudyRemoved, GROUP, study_removed)
     kit.bus.tail(StudyRemoved, pictures.removed)
-    kit.bus.subscribe(StudyArrived, PICTURES, partial(preparing.study_changed, kit.documents, kit.clock))
-    kit.bus.subscribe(StudyUpdated, PICTURES, partial(preparing.study_changed, kit.documents, kit.clock))
     preparation = preparing.Preparing(kit.documents, library, lists, pictures, settings.thumbnails)
     tasks = TaskRunner(
         kit.documents,
@@ -61,6 +59,9 @@ def build(kit: Kit, settings: ViewSettings) -> Service:
         exclusive=kit.exclusive,
         concurrency=1,
     )
+    prepare = partial(preparing.study_changed, kit.documents, kit.clock, tasks.poke)
+    kit.bus.subscribe(StudyArrived, PICTURES, prepare)
+    kit.bus.subscribe(StudyUpdated, PICTURES, prepare)
     dicomweb = APIRouter(tags=["dicomweb"])
     for prefix in PREFIXES:
         for router in (

@@ -1,7 +1,7 @@
 """Pictures made ready when a study arrives: thumbnails, and where pixels are compressed the first image of
 the quick look. A task a study, which looks at every series."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -37,7 +37,9 @@ class Preparation(TaskDoc):
 PREPARATIONS = Collection("view-preparations", Preparation, fields=("due_at",))
 
 
-async def study_changed(documents: Documents, clock: Clock, event: StudyArrived | StudyUpdated) -> None:
+async def study_changed(
+    documents: Documents, clock: Clock, wake: Callable[[], None], event: StudyArrived | StudyUpdated
+) -> None:
     while True:
         known = await documents.get(PREPARATIONS, event.study.id)
         if known is not None and known.revision >= event.study.revision:
@@ -51,6 +53,7 @@ async def study_changed(documents: Documents, clock: Clock, event: StudyArrived 
             await documents.save(PREPARATIONS, task)
         except VersionConflict:
             continue
+        wake()
         return
 
 

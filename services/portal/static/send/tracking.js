@@ -63,4 +63,4 @@ function refresh() {
 }
 
 refresh();
-follow(`/s/${id}/live`, () => { clearTimeout(due); due = setTimeout(refresh, 300); }, () => { if (state !== "validated") refresh(); });
+follow(`/s/${id}/live`, () => { clearTimeout(due); due = setTimeout(refresh, 300); }, () => { if (state !== "validated") refresh(); }, refresh);
