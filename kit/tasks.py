@@ -57,6 +57,7 @@ GRACE_S = 10.0
 
 _GIVE_BACK_S = 3.0
 _LOOKED_AT_MOST = 4000
+_BEYOND = 16
 
 
 class TaskRunner(Generic[T]):
@@ -104,6 +105,9 @@ class TaskRunner(Generic[T]):
         self._wake = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._beyond = _BEYOND
+        """How many tasks more than it can do a runner chooses among: the more often others were quicker, the
+        more, so that many processes rarely want the same."""
         self._resting: dict[str, datetime] = {}
         """Tasks whose outcome could not be saved, and when they are looked at again."""
         self._stopping = False
@@ -164,7 +168,7 @@ class TaskRunner(Generic[T]):
 
         Others may hold the most overdue ones: then it looks further, so that many processes find work.
         """
-        limit = self._concurrency + 16
+        limit = self._concurrency + self._beyond
         while True:
             rows = await self._documents.project(
                 self._collection,
@@ -214,13 +218,16 @@ class TaskRunner(Generic[T]):
         try:
             task = await self._claimed(task_id, resting)
             if task is None:
+                self._widen()
                 act.outcome = "void"
             else:
+                self._beyond = max(_BEYOND, self._beyond * 7 // 8)
                 act.follow(*task.goes_back_to())
                 act.details["attempt"] = task.attempts
                 await self._work_and_settle(task, act)
             return None
         except (VersionConflict, LeaseLost):
+            self._widen()
             act.outcome = "void"
             _log.info("task %s of %s was taken or changed elsewhere", task_id, self._collection.name)
             return REST_AFTER_CONFLICT
@@ -231,6 +238,9 @@ class TaskRunner(Generic[T]):
             act.failed(error)
             _log.exception("task %s of %s could not be settled", task_id, self._collection.name)
         return REST
+
+    def _widen(self) -> None:
+        self._beyond = min(2 * self._beyond, _LOOKED_AT_MOST)
 
     async def _give_back(self, task_id: str) -> None:
         """For another process to take at once. When that fails, the lease runs out."""

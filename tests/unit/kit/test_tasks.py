@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -230,3 +231,61 @@ async def test_an_outcome_that_was_not_kept_is_tried_again_at_once_not_when_the_
     board.failures = [TransientError("away")] * 2
     await board.add("a")
     assert (await board.result("a")).result == "gave up: away"
+
+
+class Contested:
+    """Documents of which the first `losses` claims are lost to somebody quicker. Notes how many tasks each
+    look asked for."""
+
+    def __init__(self, kit: Kit, losses: int) -> None:
+        self._documents = kit.documents
+        self._losses = losses
+        self.looks: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._documents, name)
+
+    async def project(self, *given: Any, limit: int = 100, **more: Any) -> Any:
+        self.looks.append(limit)
+        return await self._documents.project(*given, limit=limit, **more)
+
+    async def save(self, collection: Any, doc: Any, *emits: Any) -> Any:
+        if doc.lease_until is not None and self._losses:
+            self._losses -= 1
+            raise VersionConflict(collection.name, doc.id, doc.version)
+        return await self._documents.save(collection, doc, *emits)
+
+
+async def test_who_often_comes_second_chooses_among_more(kit_env: Kit) -> None:
+    contested = Contested(kit_env, losses=3)
+    for number in range(60):
+        await kit_env.documents.save(CHORES, Chore(id=f"{number:02}", due_at=kit_env.clock()))
+    done: set[str] = set()
+    all_done = asyncio.Event()
+
+    async def work(task: Chore) -> None:
+        task.due_at, task.lease_until = None, None
+        await kit_env.documents.save(CHORES, task)
+        done.add(task.id)
+        if len(done) == 60:
+            all_done.set()
+
+    async def give_up(task: Chore, reason: str) -> None:
+        raise AssertionError(reason)
+
+    runner = TaskRunner(
+        contested,  # type: ignore[arg-type]
+        CHORES,
+        work=work,
+        give_up=give_up,
+        clock=kit_env.clock,
+        owner="me",
+        concurrency=1,
+    )
+    await runner.start()
+    async with asyncio.timeout(30):
+        await all_done.wait()
+    await runner.stop()
+    assert contested.looks[0] == 17
+    assert max(contested.looks) == 129, "three losses, each doubles what is looked at beyond the one"
+    assert contested.looks[-1] == 17
