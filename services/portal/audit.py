@@ -5,6 +5,7 @@ from datetime import datetime
 from kit.identity import Account, Principal
 from kit.ids import derived_id
 from kit.service import Kit
+from schemas.envelope import Event
 from schemas.forward import DeliveryRetried
 from schemas.portal import StudyDecided, StudyExpired
 from schemas.validate import StudyRemoved
@@ -13,74 +14,58 @@ from services.portal.models import AuditEntry
 from services.portal.trail import append
 
 _REMEMBERED = 5000
+_RETENTION = ("policy:retention", "Retention")
 
 
 async def decided(kit: Kit, event: StudyDecided) -> None:
     """Consumes our own event: the entry follows the decision even when the process dies in between."""
     decision = event.decision
-    entry = AuditEntry(
-        id="",
-        ref=event.id,
-        time=event.time,
-        account_id=decision.by.id,
-        account=decision.by.name,
-        action=decision.action,
-        kind="study",
-        object_id=decision.study_id,
-        detail=f"revision {decision.study_revision}, match {decision.match_revision}, by {decision.by.kind}",
+    detail = f"revision {decision.study_revision}, match {decision.match_revision}, by {decision.by.kind}"
+    await _of_study(
+        kit, event, decision.study_id, (decision.by.id, decision.by.name), decision.action, detail
     )
-    await append(kit, entry)
 
 
 async def viewed(kit: Kit, event: StudyViewed) -> None:
     """Who looked at the images, by whichever way: page, viewer, DICOMweb or share link."""
-    entry = AuditEntry(
-        id="",
-        ref=event.id,
-        time=event.time,
-        account_id=event.account_id,
-        account=event.account,
-        action="viewed",
-        kind="study",
-        object_id=event.study_id,
-        detail=f"link {event.grant_id[:12]}" if event.grant_id else "",
-    )
-    await append(kit, entry)
+    detail = f"link {event.grant_id[:12]}" if event.grant_id else ""
+    await _of_study(kit, event, event.study_id, (event.account_id, event.account), "viewed", detail)
 
 
 async def retried(kit: Kit, event: DeliveryRetried) -> None:
-    entry = AuditEntry(
-        id="",
-        ref=event.id,
-        time=event.time,
-        account_id=event.account_id,
-        account=event.account,
-        action="retried",
-        kind="study",
-        object_id=event.study_id,
-        detail=f"delivery to {event.destination}",
-    )
-    await append(kit, entry)
+    detail = f"delivery to {event.destination}"
+    await _of_study(kit, event, event.study_id, (event.account_id, event.account), "retried", detail)
 
 
 async def expired(kit: Kit, event: StudyExpired) -> None:
-    await _by_policy(kit, event, "expired", f"rule {event.rule}, revision {event.study_revision}")
+    detail = f"rule {event.rule}, revision {event.study_revision}"
+    await _of_study(kit, event, event.study_id, _RETENTION, "expired", detail)
 
 
 async def removed(kit: Kit, event: StudyRemoved) -> None:
-    await _by_policy(kit, event, "images-removed", f"{event.instances} images, {event.bytes} bytes")
+    detail = f"{event.instances} images, {event.bytes} bytes"
+    await _of_study(kit, event, event.study_id, _RETENTION, "images-removed", detail)
 
 
-async def _by_policy(kit: Kit, event: StudyExpired | StudyRemoved, action: str, detail: str) -> None:
+async def _of_study(
+    kit: Kit,
+    event: Event,
+    study_id: str,
+    who: tuple[str, str],
+    action: str,
+    detail: str,
+) -> None:
+    """What an event says was done to a study, entered once. `who`: id and name."""
+    account_id, account = who
     entry = AuditEntry(
         id="",
         ref=event.id,
         time=event.time,
-        account_id="policy:retention",
-        account="Retention",
+        account_id=account_id,
+        account=account,
         action=action,
         kind="study",
-        object_id=event.study_id,
+        object_id=study_id,
         detail=detail,
     )
     await append(kit, entry)
