@@ -1,7 +1,7 @@
 """Finding the cases of the inbox: by state, sender, recipient, modality, age and words. Every query
 runs along an index, so it stays quick however many cases there are."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from urllib.parse import parse_qsl, urlencode
@@ -81,9 +81,7 @@ class Rows:
 
 async def rows(kit: Kit, who: Principal, asked: Filter, overdue: timedelta, cursor: str | None) -> Rows:
     """A page, newest first; its cursor goes on."""
-    where = await _where(kit, who, asked, overdue)
-    if texts := words(asked.q):
-        where["tokens"] = HasPrefix(*texts)
+    where = await _narrowed(kit, who, asked, overdue)
     page = await kit.documents.find(
         CASES, where, order="arrived_at", descending=True, limit=PAGE, cursor=cursor
     )
@@ -98,6 +96,30 @@ async def beside(kit: Kit, cases: list[Case], cursor: str | None = None) -> Rows
     audiences = await kit.documents.find(AUDIENCES, {"id": In(ids)}, limit=len(ids))
     held = await kit.documents.find(HELD, {"id": In(ids)}, limit=len(ids))
     return Rows(cases, {a.id: a for a in audiences.items}, {h.id: h for h in held.items}, cursor)
+
+
+async def among(kit: Kit, who: Principal, ids: Iterable[str]) -> Rows:
+    """Those of these studies that somebody may see."""
+    wanted, scope = set(ids), (await _scope(kit, who)).get("id")
+    if isinstance(scope, In):
+        wanted &= {str(study_id) for study_id in scope.values}
+    if not wanted:
+        return Rows([], {}, {}, None)
+    page = await kit.documents.find(CASES, {"id": In(sorted(wanted))}, limit=len(wanted))
+    return await beside(kit, [case for case in page.items if case.study is not None])
+
+
+async def first_ids(kit: Kit, who: Principal, asked: Filter, overdue: timedelta) -> list[str]:
+    """The studies of the first page, newest first."""
+    found = await kit.documents.project(
+        CASES,
+        ["id"],
+        await _narrowed(kit, who, asked, overdue),
+        order="arrived_at",
+        descending=True,
+        limit=PAGE,
+    )
+    return [str(row["id"]) for row in found]
 
 
 async def counts(kit: Kit, who: Principal) -> dict[str, int]:
@@ -131,6 +153,13 @@ async def oldest(kit: Kit, who: Principal) -> Case | None:
 
 async def _scope(kit: Kit, who: Principal) -> dict[str, Condition]:
     return {} if sees_all(who) else {"id": In((await visible(kit.documents, who)).ids)}
+
+
+async def _narrowed(kit: Kit, who: Principal, asked: Filter, overdue: timedelta) -> dict[str, Condition]:
+    where = await _where(kit, who, asked, overdue)
+    if texts := words(asked.q):
+        where["tokens"] = HasPrefix(*texts)
+    return where
 
 
 async def _where(kit: Kit, who: Principal, asked: Filter, overdue: timedelta) -> dict[str, Condition]:

@@ -1,6 +1,6 @@
 """The inbox: the worklist of the file room, a physician's patients, a sender's own studies."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -26,6 +26,8 @@ from services.portal.worklist import Filter
 
 _MOST_AT_ONCE = 100
 _MOST_VIEWS = 20
+_MOST_ROWS = 500
+"""Rows of one page that are kept current."""
 MODALITIES = ("CT", "MR", "CR", "DX", "US", "MG", "XA", "NM", "PT", "RF", "OT")
 
 
@@ -54,7 +56,22 @@ def routes(kit: Kit, settings: PortalSettings, live: Live, held: Holding) -> API
             "may_decide": who.may(Role.APPROVE),
             "chip_of": rules.state_chip,
             "series_of": rules.series_shown,
-            "overdue_of": lambda case: rules.is_overdue(case, kit.clock(), overdue),
+            "overdue_of": is_late,
+            "mark_of": rules.row_mark,
+        }
+
+    def is_late(case: Case) -> bool:
+        return rules.is_overdue(case, kit.clock(), overdue)
+
+    def mark_in(rows: worklist.Rows, case: Case, who: Principal) -> str:
+        held, audience = rows.held.get(case.id), rows.audiences.get(case.id)
+        return rules.row_mark(case, held, audience, late=sees_all(who) and is_late(case))
+
+    async def tabs_of(who: Principal) -> dict[str, Any]:
+        return {
+            "counts": await worklist.counts(kit, who),
+            "counted": worklist.COUNTED,
+            "tabs": rules.TABS,
         }
 
     async def page(
@@ -70,9 +87,7 @@ def routes(kit: Kit, settings: PortalSettings, live: Live, held: Holding) -> API
         views = await kit.documents.get(SAVED_VIEWS, who.account.id)
         oldest = await worklist.oldest(kit, who)
         return {
-            "counts": await worklist.counts(kit, who),
-            "counted": worklist.COUNTED,
-            "tabs": rules.TABS,
+            **await tabs_of(who),
             "ages": rules.AGES,
             "modalities": MODALITIES,
             "people": await _people(kit) if sees_all(who) else None,
@@ -98,18 +113,26 @@ def routes(kit: Kit, settings: PortalSettings, live: Live, held: Holding) -> API
             answer.headers["hx-push-url"] = f"/?{asked.query}" if asked.query else "/"
         return answer
 
-    @router.get("/inbox/rows/{study_id}")
-    async def row(request: Request, study_id: str, who: Principal = Caller) -> Response:
-        case, _ = await visible_case(kit.documents, who, study_id)
-        found = await worklist.beside(kit, [case])
-        return await render(request, "inbox/row.html", rows=found, **shared_values(who))
-
-    @router.get("/inbox/counts")
-    async def counts(request: Request, who: Principal = Caller) -> Response:
-        asked = Filter.parse(request.url.query)
-        return await render(
-            request, "inbox/tabs.html", asked=asked, **shared_values(who), **await whole(who, asked)
-        )
+    @router.post("/inbox/now")
+    async def now(request: Request, who: Principal = Caller) -> Response:
+        """What a page that is open has to change: the tabs with their counters, the rows that are no longer
+        as it shows them, and whether it lacks a study. In one answer, however much happened."""
+        form = await read_form(request)
+        asked = Filter.read(dict(form))
+        shown = rules.read_marks(text(form, "shown", 100 * _MOST_ROWS), _MOST_ROWS)
+        found = await worklist.among(kit, who, shown)
+        values = shared_values(who)
+        changed = [case for case in found.cases if mark_in(found, case, who) != shown[case.id]]
+        first = await worklist.first_ids(kit, who, asked, overdue)
+        tabs = await tabs_of(who)
+        values |= {
+            **tabs,
+            "rows": replace(found, cases=changed),
+            "missing": rules.is_missing(first, shown, more=text(form, "more") == "yes"),
+            "asked": asked,
+            "waiting": sum(tabs["counts"][state.value] for state in rules.WAITING) if sees_all(who) else 0,
+        }
+        return await render(request, "inbox/now.html", **values)
 
     @router.post("/inbox/bulk")
     async def bulk(request: Request, who: Principal = Caller) -> Response:

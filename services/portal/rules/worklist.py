@@ -1,10 +1,11 @@
 """How the inbox sorts cases and speaks of them. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from kit.documents.port import Doc
 from services.portal.models import Case
 from services.portal.rules.state import State
 
@@ -68,6 +69,28 @@ def age_bounds(age: str, now: datetime, overdue: timedelta) -> tuple[datetime | 
 
 def is_overdue(case: Case, now: datetime, overdue: timedelta) -> bool:
     return case.state in WAITING and case.arrived_at is not None and now - case.arrived_at > overdue
+
+
+def row_mark(case: Case, held: Doc | None, audience: Doc | None, *, late: bool) -> str:
+    """What a row shows is as it was as long as this is."""
+    versions = (str(doc.version if doc is not None else 0) for doc in (case, held, audience))
+    return f"{'.'.join(versions)}{'.late' if late else ''}"
+
+
+def read_marks(text: str, most: int) -> dict[str, str]:
+    """The rows that a page shows, in their order: `id:mark id:mark`."""
+    pairs = (part.partition(":") for part in text.split()[:most])
+    return {study_id: mark for study_id, _, mark in pairs}
+
+
+def is_missing(first: Sequence[str], shown: Collection[str], *, more: bool) -> bool:
+    """Whether a page that shows these studies lacks one of the `first` of its list. `more`: the list went on
+    where the page ended, so what follows its last row is not missing but further down."""
+    known = [study_id in shown for study_id in first]
+    if more and any(known):
+        while not known[-1]:
+            known.pop()
+    return not all(known)
 
 
 def state_chip(case: Case, *, staff: bool) -> Chip:

@@ -170,7 +170,7 @@ _allow(
     POST /api/studies/search
     GET /api/submissions
     POST /api/uploads/{upload_id}
-    GET /inbox/counts
+    POST /inbox/now
     GET /live
     GET /s/{submission_id}/studies
     GET /dicomweb/studies
@@ -235,7 +235,6 @@ _allow(
     GET /studies/{study_id} =
     GET /studies/{study_id}/parts =
     GET /studies/{study_id}/download =
-    GET /inbox/rows/{study_id} =
     GET /dicomweb/study/{study_id}/archive =
     GET /dicomweb/study/{study_id}/quicklook/{series_uid} *
     GET /dicomweb/study/{study_id}/quicklook/{series_uid}/middle *

@@ -255,8 +255,13 @@ async def test_nothing_from_outside_becomes_markup(browser: Browser, kit_env: Ki
     await arrive(kit_env, evil, recipients=(Person(name=EVIL, department=EVIL),))
     await post(clerk, "/studies/s1", "/studies/s1/comments", text=EVIL)
     await post(clerk, "/studies/s1/share", "/studies/s1/share", label=EVIL, protection="pin", days="3")
-    for path in ("/", "/studies/s1", "/studies/s1/share", "/studies/s1/parts", "/inbox/rows/s1"):
-        page = (await clerk.get(path, headers=HTMX if "parts" in path or "rows" in path else {})).text
+    pages = {
+        path: (await clerk.get(path, headers=HTMX if "parts" in path else {})).text
+        for path in ("/", "/studies/s1", "/studies/s1/share", "/studies/s1/parts")
+    }
+    pages["now"] = (await post(clerk, "/", "/inbox/now", HTMX, shown="s1:0")).text
+    assert 'id="row-s1"' in pages["now"]
+    for path, page in pages.items():
         assert "<script>alert" not in page, path
         assert "onerror=" not in page
 

@@ -13,20 +13,33 @@ document.addEventListener("error", (event) => { if (event.target.matches?.(".thu
 for (const image of document.querySelectorAll(".thumb img")) if (image.complete && image.currentSrc && !image.naturalWidth) image.parentElement.classList.add("none");
 
 // Live -----------------------------------------------------------------------------------------
-let countsDue = 0;
-const waiting = new Set();
+// One question answers for all rows and counters, however much happened meanwhile.
+const MOST = 500;
+let due = 0, listDue = 0, looking = Promise.resolve();
 
-async function partOf(path) {
-  const answer = await fetch(path, { headers: { "HX-Request": "true" } });
-  return answer.ok ? answer.text() : "";
+function soon() {
+  due ||= setTimeout(() => { due = 0; looking = looking.then(look).catch(() => { /* the next news come */ }); }, 400);
 }
 
-async function refreshRow(id) {
-  const html = await partOf(`/inbox/rows/${id}`);
+async function look() {
+  const asked = new URLSearchParams(new FormData(filter));
+  asked.set("shown", rows().slice(0, MOST).map((row) => `${row.dataset.study}:${row.dataset.mark}`).join(" "));
+  if (document.getElementById("more")) asked.set("more", "yes");
+  const answer = await fetch("/inbox/now", { method: "POST", headers: { "HX-Request": "true" }, body: asked });
+  if (!answer.ok) return;
   const shell = document.createElement("div");
-  shell.innerHTML = html;
-  const fresh = shell.querySelector("template")?.content.firstElementChild, old = document.getElementById(`row-${id}`);
-  if (!fresh || !old) return;
+  shell.innerHTML = await answer.text();
+  const { content, dataset } = shell.querySelector("template");
+  for (const fresh of [...content.children]) refreshRow(fresh);
+  refreshTabs(shell.querySelector("#tabs"));
+  refreshBadge(Number(dataset.waiting));
+  showChosen();
+  if (dataset.missing) missing();
+}
+
+function refreshRow(fresh) {
+  const old = document.getElementById(fresh.id);
+  if (!old) return;
   const box = old.querySelector('input[name="study"]'), focused = old.contains(document.activeElement) ? document.activeElement.className : "";
   const chosen = box?.checked, same = box?.value === fresh.querySelector('input[name="study"]')?.value;
   keepPictures(old, fresh);
@@ -36,7 +49,6 @@ async function refreshRow(id) {
   if (focused) fresh.querySelector(`.${focused}`)?.focus({ preventScroll: true });
   window.htmx?.process(fresh);
   showTimes(fresh);
-  showChosen();
 }
 
 function keepPictures(old, fresh) {
@@ -47,35 +59,38 @@ function keepPictures(old, fresh) {
   }
 }
 
-function refreshCounts() {
-  clearTimeout(countsDue);
-  countsDue = setTimeout(async () => {
-    const html = await partOf(`/inbox/counts${location.search}`);
-    if (html) document.getElementById("tabs").outerHTML = html;
-  }, 800);
+function refreshTabs(fresh) {
+  const old = document.getElementById("tabs");
+  if (old.outerHTML === fresh.outerHTML) return;
+  const focused = old.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null, { scrollLeft } = old;
+  old.replaceWith(fresh);
+  fresh.scrollLeft = scrollLeft;
+  if (focused !== null) [...fresh.children].find((link) => link.getAttribute("href") === focused)?.focus({ preventScroll: true });
 }
 
-let listDue = 0;
+// The number in the navigation.
+function refreshBadge(count) {
+  const link = document.querySelector('.top nav a[href="/"]'), badge = link?.querySelector(".badge");
+  if (badge && count) badge.textContent = count;
+  else if (badge) badge.remove();
+  else if (count) link?.append(Object.assign(document.createElement("span"), { className: "badge", textContent: count }));
+}
+
+// New rows come by themselves where nobody reads or works further down.
+function missing() {
+  const idle = window.scrollY < 40 && !boxes().some((box) => box.checked) && !document.getElementById("rows")?.contains(document.activeElement);
+  if (!idle) { news.hidden = false; return; }
+  clearTimeout(listDue);
+  listDue = setTimeout(refreshList, 300);
+}
+
 function refreshList() {
   news.hidden = true;
   window.htmx.trigger(filter, "refresh");
 }
 
-function changed(id) {
-  refreshCounts();
-  if (!id && rows().length) { for (const row of rows().slice(0, 20)) refreshRow(row.dataset.study); return; }
-  if (document.getElementById(`row-${id}`)) {
-    if (!waiting.has(id)) { waiting.add(id); setTimeout(() => { waiting.delete(id); refreshRow(id); }, 300); }
-    return;
-  }
-  // New rows come by themselves where nobody reads or works further down.
-  const idle = window.scrollY < 40 && !boxes().some((box) => box.checked) && !document.getElementById("rows")?.contains(document.activeElement);
-  clearTimeout(listDue);
-  listDue = setTimeout(() => { if (idle) refreshList(); else news.hidden = false; }, 500);
-}
-
 news.addEventListener("click", refreshList);
-follow("/live", changed);
+follow("/live", soon, undefined, soon);
 
 document.getElementById("keep")?.addEventListener("submit", (event) => { event.target.elements.query.value = location.search.slice(1); });
 
@@ -96,7 +111,7 @@ document.addEventListener("change", (event) => {
 document.getElementById("none")?.addEventListener("click", () => { for (const box of boxes()) box.checked = false; showChosen(); });
 document.addEventListener("htmx:afterSwap", (event) => {
   showChosen();
-  if (event.detail.target.id === "list") refreshCounts();
+  if (event.detail.target.id === "list") soon();
   if (event.detail.target.id === "results-body") { document.getElementById("results").showModal(); for (const box of boxes()) box.checked = false; showChosen(); }
 });
 

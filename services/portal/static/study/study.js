@@ -117,8 +117,11 @@ async function refresh() {
   say();
   count();
 }
-let due = 0;
-follow(`/live?study=${here}`, () => { clearTimeout(due); due = setTimeout(refresh, 300); });
+let due = 0, refreshing = Promise.resolve();
+function soon() {
+  due ||= setTimeout(() => { due = 0; refreshing = refreshing.then(refresh).catch(() => { /* the next news come */ }); }, 300);
+}
+follow(`/live?study=${here}`, soon, undefined, soon);
 document.addEventListener("htmx:oobAfterSwap", () => { say(); count(); });
 say();
 count();
