@@ -44,12 +44,22 @@ def chromium() -> Iterator[Browser]:
 
 
 def as_person(browser: Browser, house: House, name: str, **options: Any) -> BrowserContext:
-    """A browser of that person; of nobody for an empty name. Errors of scripts fail whoever looks."""
+    """A browser of that person; of nobody for an empty name."""
     context = browser.new_context(viewport=options.pop("viewport", {"width": 1280, "height": 900}), **options)
     context.set_default_timeout(PATIENCE_MS)
     if name:
         context.add_cookies([house.cookie(name)])  # type: ignore[list-item]
     return context
+
+
+@contextmanager
+def watched(context: BrowserContext) -> Iterator[Page]:
+    """A page; errors of its scripts fail the test once it is done."""
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    assert errors == []
 
 
 def drop(page: Page, place: str, *paths: Path) -> None:

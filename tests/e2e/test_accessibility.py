@@ -1,11 +1,9 @@
 """axe-core finds nothing against WCAG 2.2 AA on any page, light and dark, wide and on a phone."""
 
-from collections.abc import Iterator
-
 import pytest
 from playwright.sync_api import Browser
 
-from tests.e2e.browsing import as_person, axe_source, chromium, violations
+from tests.e2e.browsing import as_person, axe_source, violations
 from tests.e2e.staging import House, furnish
 
 pytestmark = pytest.mark.slow
@@ -45,19 +43,9 @@ PAGES = (
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    folder = tmp_path_factory.mktemp("house")
-    house = House(folder)
-    house.open()
-    furnish(house, folder / "files")
-    yield house
-    house.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
+def house(house: House) -> House:
+    furnish(house, house.folder / "files")
+    return house
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])

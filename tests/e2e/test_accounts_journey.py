@@ -9,7 +9,7 @@ import pyotp
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.browsing import PATIENCE_MS, chromium
+from tests.e2e.browsing import PATIENCE_MS
 from tests.e2e.server import Server
 
 pytestmark = pytest.mark.slow
@@ -22,12 +22,6 @@ def server(tmp_path: Path) -> Iterator[Server]:
     made.start()
     yield made
     made.stop()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
 
 
 def somebody(browser: Browser, server: Server) -> Page:

@@ -6,36 +6,19 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.browsing import PATIENCE_MS, as_person, axe_source, chromium, violations
+from tests.e2e.browsing import PATIENCE_MS, as_person, axe_source, violations, watched
 from tests.e2e.staging import House, slices
 
 pytestmark = pytest.mark.slow
 expect.set_options(timeout=PATIENCE_MS)
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    house = House(tmp_path_factory.mktemp("house"))
-    house.open()
-    yield house
-    house.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
-
-
 @pytest.fixture
 def chief(house: House, browser: Browser) -> Iterator[Page]:
     context = as_person(browser, house, "chief")
-    page = context.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    yield page
+    with watched(context) as page:
+        yield page
     context.close()
-    assert errors == []
 
 
 def test_retention_is_tried_before_it_is_saved(house: House, chief: Page, tmp_path: Path):

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from schemas.shapes import Demographics
-from tests.e2e.browsing import PATIENCE_MS, as_person, chromium
+from tests.e2e.browsing import PATIENCE_MS, as_person, watched
 from tests.e2e.staging import House, free_port, slices
 
 pytestmark = pytest.mark.slow
@@ -15,10 +15,7 @@ KNOWN = {"First^Fritz": "F-1", "Second^Sara": "S-2"}
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    folder = tmp_path_factory.mktemp("house")
-    house = House(folder)
-    house.open()
+def house(house: House) -> House:
     house.destination("main-pacs", "NOBODY", free_port())
     for name, patient_id in KNOWN.items():
         house.announce(
@@ -26,34 +23,24 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         )
         about = {"PatientName": name, "PatientID": patient_id, "IssuerOfPatientID": "HOSPITAL"}
         files = slices(
-            folder / patient_id, 2, **about, PatientBirthDate="19600101", PatientSex="O",
+            house.folder / patient_id, 2, **about, PatientBirthDate="19600101", PatientSex="O",
             StudyDescription=f"MR of {patient_id}",
         )  # fmt: skip
         house.send("northside", files, recipients=[{"name": "", "department": "Radiology"}])
-    house.send("seeklinik", slices(folder / "u", 1, PatientName="Unknown^Una", PatientID="U"))
+    house.send("seeklinik", slices(house.folder / "u", 1, PatientName="Unknown^Una", PatientID="U"))
     for family in ("First", "Second", "Unknown"):
         house.study(family)
-    yield house
-    house.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
+    return house
 
 
 @pytest.fixture
 def clerk(house: House, browser: Browser) -> Iterator[Page]:
     context = as_person(browser, house, "kowalski", viewport={"width": 1440, "height": 900})
-    page = context.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(house.url)
-    expect(page.locator("#rows > tr")).to_have_count(3)
-    yield page
+    with watched(context) as page:
+        page.goto(house.url)
+        expect(page.locator("#rows > tr")).to_have_count(3)
+        yield page
     context.close()
-    assert errors == []
 
 
 def test_what_it_is_narrowed_to_is_kept_as_a_view(house: House, clerk: Page):

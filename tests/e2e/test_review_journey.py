@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from anteroom.demo.orthanc import Orthanc
-from tests.e2e.browsing import PATIENCE_MS, as_person, chromium
+from tests.e2e.browsing import PATIENCE_MS, as_person, watched
 from tests.e2e.staging import House, free_port, furnish, slices
 
 pytestmark = pytest.mark.slow
@@ -26,33 +26,20 @@ def pacs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, pacs: Orthanc) -> Iterator[House]:
-    folder = tmp_path_factory.mktemp("house")
-    house = House(folder)
-    house.open()
+def house(house: House, pacs: Orthanc) -> House:
     house.destination("main-pacs", pacs.ae_title, pacs.dicom_port)
-    furnish(house, folder / "files")
+    furnish(house, house.folder / "files")
     for family in ("Morgan", "Novak", "Tanaka"):
         house.study(family)
-    yield house
-    house.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
+    return house
 
 
 @pytest.fixture
 def clerk(house: House, browser: Browser) -> Iterator[Page]:
     context = as_person(browser, house, "kowalski")
-    page = context.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    yield page
+    with watched(context) as page:
+        yield page
     context.close()
-    assert errors == []
 
 
 def test_review_and_approve_until_it_is_in_the_pacs(house: House, clerk: Page, pacs: Orthanc):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.e2e.browsing import as_person, axe_source, chromium, drop, violations
+from tests.e2e.browsing import as_person, axe_source, drop, violations, watched
 from tests.e2e.discs import MORGAN, OTHER, Patient, write_disc, write_images
 from tests.e2e.staging import House
 from tests.neighbours.line import Line
@@ -16,20 +16,6 @@ PATIENCE_MS = 120_000
 LARGE = Patient("Large^Linda", "L-1", "19550505", "F", "CT runoff", "20261101", 90, 512)
 MANY = Patient("Many^Max", "M-1", "19480101", "M", "MR many", "20261103", 3000, 8)
 SEND = "#send form button.big"
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    house = House(tmp_path_factory.mktemp("house"))
-    house.open()
-    yield house
-    house.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
 
 
 @pytest.fixture
@@ -42,12 +28,9 @@ def context(house: House, browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(house: House, context: BrowserContext) -> Iterator[Page]:
-    page = context.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(f"{house.url}/send")
-    yield page
-    assert errors == []
+    with watched(context) as page:
+        page.goto(f"{house.url}/send")
+        yield page
 
 
 def choose(page: Page, folder: Path) -> None:

@@ -1,33 +1,18 @@
 """A folder is dropped on the page; its way is followed as it happens, in the sender's language."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 
-from tests.e2e.browsing import PATIENCE_MS, as_person, axe_source, chromium, drop, violations
+from tests.e2e.browsing import PATIENCE_MS, as_person, axe_source, drop, violations
 from tests.e2e.discs import MORGAN, OTHER, write_disc, write_images
 from tests.e2e.staging import House
 
 pytestmark = pytest.mark.slow
 expect.set_options(timeout=PATIENCE_MS)
 SEND = "#send form button.big"
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    house = House(tmp_path_factory.mktemp("house"))
-    house.open()
-    yield house
-    house.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
 
 
 def german(browser: Browser, house: House, name: str, **options: Any) -> Page:
