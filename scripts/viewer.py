@@ -59,6 +59,31 @@ _NOT_OFFERED = (
     'pluginImports_extensions.push("@ohif/extension-ultrasound-pleura-bline");',
 )
 """Modes for research, and the one whose library is left out: each start would load them all."""
+_EACH_CONTEXT_AT_ONCE = (
+    """        for (let i = 0; i < count; i++) {
+            const offscreenMultiRenderWindow =""",
+    """        this.contexts.length = count;
+        this.prepare = (i) => {
+            const offscreenMultiRenderWindow =""",
+)
+_KEPT_CONTEXT = (
+    """            this.contexts.push(offscreenMultiRenderWindow);
+            this.offScreenCanvasContainers.push(container);""",
+    """            this.contexts[i] = offscreenMultiRenderWindow;
+            this.offScreenCanvasContainers[i] = container;""",
+)
+_ASKED_CONTEXT = (
+    """        if (index >= 0 && index < this.contexts.length) {
+            return {
+                context:""",
+    """        if (index >= 0 && index < this.contexts.length) {
+            this.contexts[index] ?? this.prepare(index);
+            return {
+                context:""",
+)
+_CONTEXTS_WHEN_NEEDED = (_EACH_CONTEXT_AT_ONCE, _KEPT_CONTEXT, _ASKED_CONTEXT)
+"""Seven drawing contexts (WebGL) are made before the first image, which needs one. Each is made when it is
+first asked for; all are asked for by their index."""
 _COMPRESS = """
 const fs = require("fs"), zlib = require("zlib");
 for (const name of JSON.parse(fs.readFileSync(0, "utf8"))) {
@@ -128,6 +153,8 @@ def _rebase(built: Path) -> None:
     _replace(next(built.glob("89.bundle.*.js")), *_NO_PRIORS)
     for mode in _NOT_OFFERED:
         _replace(next(built.glob("app.bundle.*.js")), mode, "")
+    for change in _CONTEXTS_WHEN_NEEDED:
+        _replace(next(built.glob("app.bundle.*.js")), *change)
     for path in built.glob("*.css"):
         _replace(path, "url(/", f"url({BASE}")
     for path in (
