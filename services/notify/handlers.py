@@ -132,33 +132,27 @@ async def forward_failed(ports: Ports, event: ForwardFailed) -> None:
 
 
 async def destination_away(ports: Ports, event: DestinationAway) -> None:
-    await _hear(
-        ports,
-        event,
-        kind=Kind.DESTINATION_AWAY,
-        about=event.destination,
-        sender=None,
-        submissions=(),
-        mark=event.id,
-        facts={"minutes": _minutes(event), "waiting": event.waiting},
-    )
+    await _hear_of_destination(ports, event, Kind.DESTINATION_AWAY, waiting=event.waiting)
 
 
 async def destination_back(ports: Ports, event: DestinationBack) -> None:
+    await _hear_of_destination(ports, event, Kind.DESTINATION_BACK)
+
+
+async def _hear_of_destination(
+    ports: Ports, event: DestinationAway | DestinationBack, kind: Kind, **facts: int
+) -> None:
+    minutes = math.ceil((event.time - event.since).total_seconds() / 60)
     await _hear(
         ports,
         event,
-        kind=Kind.DESTINATION_BACK,
+        kind=kind,
         about=event.destination,
         sender=None,
         submissions=(),
         mark=event.id,
-        facts={"minutes": _minutes(event)},
+        facts={"minutes": minutes, **facts},
     )
-
-
-def _minutes(event: DestinationAway | DestinationBack) -> int:
-    return math.ceil((event.time - event.since).total_seconds() / 60)
 
 
 async def _hear(

@@ -2,8 +2,6 @@
 
 import os
 import random
-import signal
-import subprocess
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -27,7 +25,7 @@ from kit.identity import ACCOUNTS
 from kit.objects.s3 import S3Objects, S3Settings
 from kit.service import Site
 from schemas.wire import decode
-from tests.component.cli.server import ANTEROOM
+from tests.component.cli.server import command, killed
 from tests.contract.moving import heard
 from tests.neighbours.cluster_place import PARTITIONS, Place
 from tests.unit.moving.house import GROUP, furnish, notice, opened
@@ -104,23 +102,6 @@ async def test_a_cluster_that_holds_anything_is_left_alone(data: Path, place: Pl
     with pytest.raises(MoveError, match="holds an installation already"):
         await move(data.parent / "other", place)
     assert (await move(data, place))[0].objects == 31
-
-
-def command(*arguments: object) -> list[str]:
-    return [*ANTEROOM, *map(str, arguments)]
-
-
-def killed(arguments: list[str], after: float) -> bool:
-    """Run it, and kill it then; False when it had ended well before."""
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        out, _ = process.communicate(timeout=after)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        return True
-    assert process.returncode == 0, out
-    return False
 
 
 async def test_a_move_that_is_killed_again_and_again_loses_nothing(tmp_path: Path, place: Place) -> None:

@@ -25,6 +25,7 @@ from bench.images import make_series
 from kit.errors import Unavailable
 from kit.hl7.client import MllpClient
 from tests.e2e.people import announcement, birth_date_of, name_of
+from tests.e2e.reliability.settings import settings_with
 from tests.e2e.server import Server
 from tests.neighbours.pacs import StartOrthanc
 from tests.neighbours.process import binary
@@ -58,29 +59,9 @@ class _Nobody:
 
 
 def _config(pacs_port: int) -> str:
-    return f"""
-[site]
-default_issuer = "HOSPITAL"
-[upload]
-quiet_s = 3
-idle_s = 0.5
+    return f"""{settings_with(pacs_port, commitment_timeout_s=5)}
 [notify]
 off = true
-[[destinations]]
-id = "pacs"
-host = "127.0.0.1"
-port = {pacs_port}
-called_ae = "ORTHANC"
-calling_ae = "ANTEROOM"
-commitment_timeout_s = 5
-[[accounts]]
-id = "modality"
-name = "Modality"
-roles = ["send"]
-ae_titles = ["MODALITY"]
-addresses = ["127.0.0.1"]
-policy = "forward-certain"
-destinations = ["pacs"]
 """
 
 

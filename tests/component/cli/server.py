@@ -19,6 +19,23 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+def command(*arguments: object) -> list[str]:
+    return [*ANTEROOM, *map(str, arguments)]
+
+
+def killed(arguments: list[str], after: float) -> bool:
+    """Run it and kill it after that many seconds; False when it ended well before."""
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        out, _ = process.communicate(timeout=after)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        return True
+    assert process.returncode == 0, out
+    return False
+
+
 @dataclass
 class Server:
     """`anteroom up` on loopback; the same HTTP port after every start."""

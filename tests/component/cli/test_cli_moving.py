@@ -3,8 +3,6 @@
 import asyncio
 import os
 import random
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import pytest
 from anteroom.embedded import NotToBeStarted, open_embedded
 from anteroom.moving import marks
 from kit.service import Site
-from tests.component.cli.server import ANTEROOM, free_port, run
+from tests.component.cli.server import command, free_port, killed, run
 from tests.unit.moving.house import furnish, opened
 
 
@@ -28,23 +26,6 @@ async def _fill(data: Path) -> None:
     async with opened(data) as embedded:
         for number in range(60):
             embedded.kit.objects.put(f"studies/big/{number:03}", [os.urandom(1 << 20)] * 3)
-
-
-def command(*arguments: object) -> list[str]:
-    return [*ANTEROOM, *map(str, arguments)]
-
-
-def killed(arguments: list[str], after: float) -> bool:
-    """Run it and kill it then; False when it ended well before."""
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        out, _ = process.communicate(timeout=after)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        return True
-    assert process.returncode == 0, out
-    return False
 
 
 @pytest.mark.parametrize("name", ["backup", "restore", "migrate"])

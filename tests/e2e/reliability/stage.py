@@ -11,6 +11,7 @@ from anteroom.demo.orthanc import Modality
 from tests.e2e.reliability import accounts
 from tests.e2e.reliability.catcher import Catcher
 from tests.e2e.reliability.processes import PRESENT, Cluster
+from tests.e2e.reliability.settings import settings_with
 from tests.e2e.reliability.traffic import Traffic
 from tests.neighbours.engines import OwnEngines
 from tests.neighbours.nginx import fronting
@@ -18,12 +19,7 @@ from tests.neighbours.pacs import StartOrthanc
 
 
 def _config(pacs_port: int, mail_port: int) -> str:
-    return f"""
-[site]
-default_issuer = "HOSPITAL"
-[upload]
-quiet_s = 3
-idle_s = 0.5
+    return f"""{settings_with(pacs_port, commitment_timeout_s=10)}
 [validate.archives]
 free_bytes = 1048576
 [notify]
@@ -34,13 +30,6 @@ host = "127.0.0.1"
 port = {mail_port}
 tls = "none"
 sender = "anteroom@hospital.example"
-[[destinations]]
-id = "pacs"
-host = "127.0.0.1"
-port = {pacs_port}
-called_ae = "ORTHANC"
-calling_ae = "ANTEROOM"
-commitment_timeout_s = 10
 [[accounts]]
 id = "clinic"
 name = "Clinic"
@@ -53,14 +42,6 @@ id = "surgery"
 name = "Surgery"
 roles = ["send"]
 policy = "review"
-destinations = ["pacs"]
-[[accounts]]
-id = "modality"
-name = "Modality"
-roles = ["send"]
-ae_titles = ["MODALITY"]
-addresses = ["127.0.0.1"]
-policy = "forward-certain"
 destinations = ["pacs"]
 """
 
