@@ -19,8 +19,10 @@ from kit.errors import AnteroomError, TransientError, VersionConflict
 from kit.identity import Identity
 from kit.ids import random_id
 from kit.objects.s3 import S3Objects, S3Settings
+from kit.saying import say
 from kit.service import Kit, Service
 from kit.workers import Workers
+from schemas.shapes import Said
 
 _log = logging.getLogger(__name__)
 
@@ -140,7 +142,7 @@ class Doors:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self.starting: str | None = "It is still starting."
+        self.starting: Said | None = say("starting", "It is still starting.")
         """None once everything runs."""
 
     def service(self) -> Service:
@@ -154,19 +156,19 @@ class Doors:
             },
         )
 
-    async def _started(self) -> str | None:
+    async def _started(self) -> Said | None:
         return self.starting
 
-    async def _documents(self) -> str | None:
+    async def _documents(self) -> Said | None:
         return await _said(self._cluster.mongo.ping())
 
-    async def _objects(self) -> str | None:
+    async def _objects(self) -> Said | None:
         return await _said(asyncio.to_thread(self._cluster.objects.ping))
 
 
-async def _said(attempt: Awaitable[None]) -> str | None:
+async def _said(attempt: Awaitable[None]) -> Said | None:
     try:
         await attempt
     except TransientError as error:
-        return str(error)
+        return error.said
     return None

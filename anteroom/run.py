@@ -30,6 +30,7 @@ from anteroom.serving import (
 from anteroom.settings import Settings
 from anteroom.sight import in_sight
 from kit.logging import configure
+from kit.saying import as_said, say
 from kit.service import Service, stop_all
 from kit.web import build_app
 
@@ -83,7 +84,7 @@ async def _serve(
     starting = asyncio.create_task(_start(cluster, doors, names, services, url, stop))
     try:
         await first_of(asyncio.ensure_future(_either(serving, starting)), stop)
-        doors.starting = "It is stopping."
+        doors.starting = say("stopping", "It is stopping.")
         server.should_exit = True
         await serving
     finally:
@@ -101,7 +102,7 @@ async def _start(
     """Returns when told to stop; raises what makes going on senseless."""
 
     def state(text: str) -> None:
-        doors.starting = text
+        doors.starting = as_said(text)
 
     if not await until_reached("the engines", cluster.connect, stop, state):
         return

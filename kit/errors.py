@@ -20,9 +20,17 @@ Anything else is a defect: a few tries, then dead letter.
 import math
 from datetime import timedelta
 
+from kit.saying import as_said, say
+from schemas.shapes import Said
+
 
 class AnteroomError(Exception):
-    """Root of all errors raised on purpose."""
+    """Root of all errors raised on purpose. Made with something said (kit.saying), it can be told in any
+    language."""
+
+    @property
+    def said(self) -> Said:
+        return self.args[0] if self.args and isinstance(self.args[0], Said) else Said(text=str(self))
 
 
 class PermanentError(AnteroomError):
@@ -36,12 +44,12 @@ class TransientError(AnteroomError):
 class Unavailable(TransientError):
     """A neighbour can't be reached or answers that it is busy."""
 
-    def __init__(self, neighbour: str, reason: str) -> None:
-        super().__init__(f"{neighbour}: {reason}")
+    def __init__(self, neighbour: str, reason: str | Said) -> None:
+        super().__init__(say("neighbour", "%(neighbour)s: %(because)s", as_said(reason), neighbour=neighbour))
         self.neighbour = neighbour
-        self.reason = reason
+        self.reason = as_said(reason)
 
-    def __reduce__(self) -> tuple[type["Unavailable"], tuple[str, str]]:
+    def __reduce__(self) -> tuple[type["Unavailable"], tuple[str, Said]]:
         return type(self), (self.neighbour, self.reason)
 
 

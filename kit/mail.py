@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from kit.errors import PermanentError, Unavailable, Uncertain
+from kit.saying import say
+from schemas.shapes import Said
 
 if TYPE_CHECKING:
     from aiosmtplib import SMTP
@@ -51,10 +53,12 @@ class MailServer:
                 finally:
                     await _leave(client)
         except SMTPResponseException as error:
-            raise _judged(error.code, error.message, "the message") from None
+            raise _judged(error.code, error.message, message=True) from None
         except (SMTPException, OSError, TimeoutError) as error:
             if given:
-                raise Uncertain("the mail server took the message and did not answer") from None
+                raise Uncertain(
+                    say("mail-unanswered", "the mail server took the message and did not answer")
+                ) from None
             raise Unavailable(_NEIGHBOUR, _plain(error)) from None
         return str(answer.code)
 
@@ -96,11 +100,18 @@ class MailServer:
                 await client.login(self.user, self.password)
         except SMTPAuthenticationError as error:
             client.close()
-            raise Unavailable(_NEIGHBOUR, f"refused the login ({_code(error.code, error.message)})") from None
+            code = _code(error.code, error.message)
+            said = say("mail-login", "refused the login (%(code)s)", code=code)
+            raise Unavailable(_NEIGHBOUR, said) from None
         except SMTPResponseException as error:
             client.close()
             raise Unavailable(
-                _NEIGHBOUR, f"refused the connection ({_code(error.code, error.message)})"
+                _NEIGHBOUR,
+                say(
+                    "mail-connection",
+                    "refused the connection (%(code)s)",
+                    code=_code(error.code, error.message),
+                ),
             ) from None
         except (SMTPException, OSError, TimeoutError) as error:
             client.close()
@@ -115,12 +126,17 @@ class MailServer:
         except SMTPSenderRefused as error:
             # Ours to mend: the message itself may still go out when that is done.
             raise Unavailable(
-                _NEIGHBOUR, f"refused our own address ({_code(error.code, error.message)})"
+                _NEIGHBOUR,
+                say(
+                    "mail-own-address",
+                    "refused our own address (%(code)s)",
+                    code=_code(error.code, error.message),
+                ),
             ) from None
         try:
             await client.rcpt(recipient)
         except SMTPRecipientRefused as error:
-            raise _judged(error.code, error.message, "the address") from None
+            raise _judged(error.code, error.message, message=False) from None
 
 
 async def _leave(client: "SMTP") -> None:
@@ -132,14 +148,23 @@ async def _leave(client: "SMTP") -> None:
         client.close()
 
 
-def _judged(code: int, message: str, what: str) -> Unavailable | PermanentError | Uncertain:
-    """RFC 5321 4.2.1: 4yz may be tried again, 5yz may not."""
-    shown = _code(code, message)
+def _judged(code: int, answer: str, *, message: bool) -> Unavailable | PermanentError | Uncertain:
+    """RFC 5321 4.2.1: 4yz may be tried again, 5yz may not. About the message, or about the address."""
+    shown = _code(code, answer)
     if 500 <= code < 600:
-        return PermanentError(f"the mail server refused {what} ({shown})")
+        return PermanentError(
+            say("mail-refused-message", "the mail server refused the message (%(code)s)", code=shown)
+            if message
+            else say("mail-refused-address", "the mail server refused the address (%(code)s)", code=shown)
+        )
     if 400 <= code < 500:
-        return Unavailable(_NEIGHBOUR, f"does not take {what} for now ({shown})")
-    return Uncertain(f"the mail server answered out of turn ({shown})")
+        return Unavailable(
+            _NEIGHBOUR,
+            say("mail-not-now-message", "does not take the message for now (%(code)s)", code=shown)
+            if message
+            else say("mail-not-now-address", "does not take the address for now (%(code)s)", code=shown),
+        )
+    return Uncertain(say("mail-odd", "the mail server answered out of turn (%(code)s)", code=shown))
 
 
 def _code(code: int, message: str) -> str:
@@ -148,21 +173,27 @@ def _code(code: int, message: str) -> str:
     return f"{code} {enhanced[1]}" if enhanced else str(code)
 
 
-def _plain(error: BaseException) -> str:
+def _plain(error: BaseException) -> Said:
     """What went wrong below SMTP, in words of our own."""
     chain: BaseException | None = error
     while chain is not None:
         if isinstance(chain, ssl.SSLCertVerificationError):
-            return "its certificate is not trusted here (set ca_file when it is signed by your own authority)"
+            return say(
+                "mail-certificate",
+                "its certificate is not trusted here (set ca_file when it is signed by your own authority)",
+            )
         if isinstance(chain, ssl.SSLError):
-            return "encryption could not be agreed upon (is the tls setting right for this port?)"
+            return say(
+                "mail-encryption",
+                "encryption could not be agreed upon (is the tls setting right for this port?)",
+            )
         chain = chain.__cause__ or chain.__context__
     if isinstance(error, TimeoutError):
-        return "did not answer in time"
+        return say("mail-late", "did not answer in time")
     if "STARTTLS" in str(error):
-        return "offers no STARTTLS, and nothing is sent unencrypted"
+        return say("mail-no-starttls", "offers no STARTTLS, and nothing is sent unencrypted")
     if "AUTH" in str(error):
-        return "offers no login"
+        return say("mail-no-login", "offers no login")
     if isinstance(error, ConnectionError | OSError):
-        return "can't be reached or ended the connection"
-    return "did not speak SMTP"
+        return say("mail-away", "can't be reached or ended the connection")
+    return say("mail-no-smtp", "did not speak SMTP")

@@ -17,6 +17,7 @@ from kit.identity import Identity, Principal
 from kit.objects.port import Objects
 from kit.sessions import COOKIE
 from kit.workers import Workers
+from schemas.shapes import Said
 
 _log = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ class Service:
     """Called in order at shutdown: doors first (stop taking), then tasks."""
     doors: dict[str, Callable[[], str]] = field(default_factory=dict)
     """Where each door listens (host:port), known once started."""
-    checks: dict[str, Callable[[], Awaitable[str | None]]] = field(default_factory=dict)
+    checks: dict[str, Callable[[], Awaitable[Said | None]]] = field(default_factory=dict)
     """Named readiness checks of neighbours and doors: None is well, else what is wrong and what to do."""
     gauges: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
     """What brings measurements that are read, not counted, up to date: called when they are asked for."""

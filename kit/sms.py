@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from kit.errors import PermanentError, Unavailable, Uncertain
+from kit.saying import say
 
 if TYPE_CHECKING:
     from twilio.rest import Client
@@ -58,12 +59,14 @@ class Twilio:
             message = await self._client.messages.create_async(to=recipient, body=text, **options)
         except (TwilioRestException, TwilioServiceException) as error:
             raise _judged(int(error.status), int(error.code or 0)) from None
-        except _NotSent as error:
-            raise Unavailable(_NEIGHBOUR, str(error)) from None
+        except _NotSent:
+            raise Unavailable(_NEIGHBOUR, say("sms-away", "can't be reached")) from None
         except (_NoAnswer, ValueError, KeyError, TypeError, AttributeError):
-            raise Uncertain("Twilio was given the message and did not answer properly") from None
+            raise Uncertain(
+                say("sms-unanswered", "Twilio was given the message and did not answer properly")
+            ) from None
         if not isinstance(message.sid, str) or not message.sid:
-            raise Uncertain("Twilio answered without a message SID")
+            raise Uncertain(say("sms-no-sid", "Twilio answered without a message SID"))
         return message.sid
 
     def signed(self, url: str, fields: Mapping[str, str], signature: str) -> bool:
@@ -142,14 +145,17 @@ def _text(body: bytes, status: int) -> str:
 def _judged(status: int, code: int) -> Exception:
     shown = f"{status}, code {code}" if code and code != status else str(status)
     if status >= 500:
-        return Unavailable(_NEIGHBOUR, f"has trouble of its own ({shown})")
+        return Unavailable(_NEIGHBOUR, say("sms-trouble", "has trouble of its own (%(code)s)", code=shown))
     if status == 429 or code == 20429:
-        return Unavailable(_NEIGHBOUR, f"asks to slow down ({shown})")
+        return Unavailable(_NEIGHBOUR, say("sms-slow-down", "asks to slow down (%(code)s)", code=shown))
     if status in (401, 403, 404, 408) or code in _OUR_CONFIGURATION:
-        return Unavailable(_NEIGHBOUR, f"does not accept this account or its sending number ({shown})")
+        form = "does not accept this account or its sending number (%(code)s)"
+        return Unavailable(_NEIGHBOUR, say("sms-account", form, code=shown))
     if status < 400:
-        return Uncertain(f"Twilio answered out of turn ({shown})")
-    return PermanentError(f"Twilio refused the message or the number ({shown})")
+        return Uncertain(say("sms-odd", "Twilio answered out of turn (%(code)s)", code=shown))
+    return PermanentError(
+        say("sms-refused", "Twilio refused the message or the number (%(code)s)", code=shown)
+    )
 
 
 def _loopback(url: str) -> bool:

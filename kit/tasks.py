@@ -20,6 +20,8 @@ from kit.clock import Clock
 from kit.documents.port import Collection, Doc, Documents, Instant, Range, Where
 from kit.errors import AnteroomError, NoSpace, PermanentError, TransientError, VersionConflict
 from kit.lease import Lease, LeaseLost
+from kit.saying import say
+from schemas.shapes import Said
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +34,16 @@ class TaskDoc(Doc):
     lease_owner: str = ""
     attempts: int = 0
     last_error: str = ""
+    last_said: Said | None = None
+    """The same, for readers of any language; read `trouble`."""
+
+    @property
+    def trouble(self) -> Said | None:
+        """What went wrong last; what an earlier version noted of it is in its own words alone."""
+        if not self.last_error:
+            return None
+        said = self.last_said
+        return said if said and said.text.startswith(self.last_error) else Said(text=self.last_error)
 
     def goes_back_to(self) -> tuple[str, str]:
         """The correlation id of what it is done for, and the id of the event that led to it; empty where
@@ -284,38 +296,36 @@ class TaskRunner(Generic[T]):
         except (TransientError, NoSpace) as error:
             act.failed(error)
             if task.attempts >= self._max_attempts:
-                await self._fail(task, str(error))
+                await self._fail(task, error.said)
             else:
-                await self._put_back(task, str(error))
+                await self._put_back(task, error.said)
         except PermanentError as error:
             act.failed(error)
-            await self._fail(task, str(error))
+            await self._fail(task, error.said)
         except (VersionConflict, LeaseLost):
             raise
         except Exception as error:  # noqa: BLE001 - the edge: a defect must not end the runner
             act.failed(error)
             _log.exception("task %s of %s met a defect", task.id, self._collection.name)
-            if task.attempts >= 3:
-                await self._fail(task, f"internal error ({type(error).__name__})")
-            else:
-                await self._put_back(task, f"internal error ({type(error).__name__})")
+            said = say("internal", "internal error (%(name)s)", name=type(error).__name__)
+            await (self._fail if task.attempts >= 3 else self._put_back)(task, said)
 
-    async def _put_back(self, task: T, reason: str) -> None:
+    async def _put_back(self, task: T, reason: Said) -> None:
         fresh = await self._still_held(task)
         if fresh is None:
             return
         fresh.due_at = self._clock() + self._backoff[min(fresh.attempts - 1, len(self._backoff) - 1)]
         fresh.lease_until = None
-        fresh.last_error = reason[:500]
+        fresh.last_error, fresh.last_said = reason.text[:500], reason
         await self._documents.save(self._collection, fresh)
         _log.info("task %s of %s is tried again later: %s", task.id, self._collection.name, reason)
 
-    async def _fail(self, task: T, reason: str) -> None:
+    async def _fail(self, task: T, reason: Said) -> None:
         fresh = await self._still_held(task)
         if fresh is not None:
-            fresh.last_error = reason[:500]
+            fresh.last_error, fresh.last_said = reason.text[:500], reason
             _log.warning("task %s of %s is given up: %s", task.id, self._collection.name, reason)
-            await self._give_up(fresh, reason)
+            await self._give_up(fresh, reason.text)
 
     async def _still_held(self, task: T) -> T | None:
         """The task as it is now; None when nothing is due any more. Raises LeaseLost: another process has

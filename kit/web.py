@@ -18,7 +18,9 @@ from kit.acts import Act, current, service_of
 from kit.errors import Refused, TransientError, VersionConflict
 from kit.guard import PROBES, Guard
 from kit.identity import Principal, Role
+from kit.saying import say
 from kit.service import Caller, ErrorPage, Kit, Service
+from schemas.shapes import Said
 
 _log = logging.getLogger(__name__)
 
@@ -154,13 +156,13 @@ class _Readiness:
     """Anybody may ask, so asking costs little: everybody who asks within two seconds gets one answer,
     and neighbours are asked side by side, each with its time."""
 
-    def __init__(self, checks: Mapping[str, Callable[[], Awaitable[str | None]]]) -> None:
+    def __init__(self, checks: Mapping[str, Callable[[], Awaitable[Said | None]]]) -> None:
         self._checks = checks
         self._lock = asyncio.Lock()
-        self._found: dict[str, str | None] = {}
+        self._found: dict[str, Said | None] = {}
         self._until = 0.0
 
-    async def look(self) -> dict[str, str | None]:
+    async def look(self) -> dict[str, Said | None]:
         loop = asyncio.get_running_loop()
         async with self._lock:
             if loop.time() >= self._until:
@@ -169,14 +171,15 @@ class _Readiness:
                 self._until = loop.time() + _READY_FOR_S
             return self._found
 
-    async def _ask(self, check: Callable[[], Awaitable[str | None]]) -> str | None:
+    async def _ask(self, check: Callable[[], Awaitable[Said | None]]) -> Said | None:
         try:
             async with asyncio.timeout(_CHECK_S):
                 return await check()
         except TimeoutError:
-            return f"No answer within {_CHECK_S:g} seconds. Look whether it hangs."
+            form = "No answer within %(seconds)s seconds. Look whether it hangs."
+            return say("hangs", form, seconds=f"{_CHECK_S:g}")
         except TransientError as error:
-            return str(error)
+            return error.said
 
 
 def _add_health(
@@ -189,11 +192,16 @@ def _add_health(
         return PlainTextResponse("ok")
 
     @app.get("/readyz", include_in_schema=False)
-    async def readyz() -> Response:
-        """Every door and neighbour by name: null is well, a sentence says what is wrong."""
+    async def readyz(codes: bool = False) -> Response:
+        """Every door and neighbour by name: null is well, a sentence says what is wrong; with `codes` as
+        something said, for readers of any language."""
         found = await readiness.look()
-        doors = {name: text for name, text in found.items() if name.endswith("door")}
-        return JSONResponse(found, status_code=503 if any(doors.values()) else 200)
+        shut = any(said is not None for name, said in found.items() if name.endswith("door"))
+        content = {
+            name: said and (said.model_dump(mode="json") if codes else said.text)
+            for name, said in found.items()
+        }
+        return JSONResponse(content, status_code=503 if shut else 200)
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics(caller: Principal = Caller) -> Response:

@@ -6,7 +6,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from schemas.envelope import Event
-from schemas.shapes import Proof, Sender
+from schemas.shapes import Proof, Said, Sender
 
 
 class StudyForwarded(Event):
@@ -71,3 +71,4 @@ class ForwardFailed(Event):
     sent: int
     instances: int
     reason: str
+    said: Said | None = Field(default=None, description="the reason, for readers of any language")

@@ -11,6 +11,19 @@ class Shape(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class Said(Shape):
+    """A sentence or a clause for people. `text` is it in English, whole. Readers of another language go by
+    `code`, empty where there is none: `values` are what it names, `because` are clauses inside it."""
+
+    code: str = ""
+    text: str
+    values: dict[str, str | int] = Field(default_factory=dict)
+    because: tuple["Said", ...] = ()
+
+    def __str__(self) -> str:
+        return self.text
+
+
 class FileState(StrEnum):
     """What became of one file. Every file sent ends in exactly one of the first five."""
 

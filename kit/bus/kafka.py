@@ -31,8 +31,10 @@ from kit.bus.tries import handle
 from kit.clock import Clock
 from kit.errors import NotFound, PermanentError, TransientError, Unavailable
 from kit.ids import derived_id
+from kit.saying import say
 from schemas.catalogue import TOPICS
 from schemas.envelope import Event
+from schemas.shapes import Said
 from schemas.wire import decode, encode
 
 _log = logging.getLogger(__name__)
@@ -123,14 +125,15 @@ class KafkaBus:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
 
-    async def trouble(self) -> str | None:
+    async def trouble(self) -> Said | None:
         """What keeps events from flowing through this process; None when they do."""
         try:
             await self._log.partitions([self._settings.prefix + LETTERS])
         except TransientError as error:
-            return str(error)
+            return error.said
         waiting = [group for group, lanes in self._lanes.items() if not lanes.assigned]
-        return f"no partitions are assigned yet to {', '.join(waiting)}" if waiting else None
+        form = "no partitions are assigned yet to %(groups)s"
+        return say("no-partitions", form, groups=", ".join(waiting)) if waiting else None
 
     async def dead_letters(self, *, limit: int = 100) -> list[DeadLetter]:
         known = [letter for letter in (await self._letters.all()).values() if not letter.replaying]

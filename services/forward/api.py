@@ -4,15 +4,16 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from kit.access import may_view_id, sees_all
 from kit.destinations import DESTINATIONS
 from kit.errors import Forbidden, NotFound, PermanentError, Stale, TransientError
 from kit.identity import Account, Principal, Role
+from kit.saying import say
 from kit.service import Caller
 from schemas.forward import DeliveryRetried
-from schemas.shapes import Proof
+from schemas.shapes import Proof, Said
 from services.forward.means import Means
 from services.forward.models import DELIVERIES, NEWEST_DECISIONS, Delivery, Note
 from services.forward.prove import begin_proof
@@ -45,6 +46,7 @@ class DeliveryView(BaseModel):
     proof: Proof | None
     commitment: str
     error: str
+    said: Said | None = Field(default=None, description="the error, for readers of any language")
     notes: list[Note]
     created_at: datetime
     next_try_at: datetime | None
@@ -59,12 +61,13 @@ class DeliveryList(BaseModel):
 class EchoResult(BaseModel):
     ok: bool
     text: str
+    said: Said
 
 
 def view(delivery: Delivery) -> DeliveryView:
-    error = delivery.last_error
-    if error and delivery.state not in (State.FAILED, State.CANCELLED):
-        error = f"Will be tried again: {error}"
+    said = delivery.trouble
+    if said is not None and delivery.state not in (State.FAILED, State.CANCELLED):
+        said = say("tried-again", "Will be tried again: %(because)s", said)
     return DeliveryView(
         id=delivery.id,
         study_id=delivery.study_id,
@@ -79,7 +82,8 @@ def view(delivery: Delivery) -> DeliveryView:
         already_there=delivery.already,
         proof=delivery.proof,
         commitment=delivery.commitment,
-        error=error,
+        error=said.text if said is not None else "",
+        said=said,
         notes=delivery.notes,
         created_at=delivery.created_at,
         next_try_at=delivery.due_at,
@@ -104,7 +108,7 @@ async def retry(means: Means, delivery_id: str, by: Account) -> Delivery:
     delivery.episode += 1
     delivery.round = 0
     delivery.attempts = 0
-    delivery.last_error = ""
+    delivery.last_error, delivery.last_said = "", None
     delivery.notes = []
     delivery.finished_at = None
     delivery.due_at = means.kit.clock()
@@ -132,8 +136,13 @@ async def echo(means: Means, destination_id: str) -> EchoResult:
     try:
         await means.kinds[destination.kind].echo(destination, means.settings)
     except (TransientError, PermanentError) as error:
-        return EchoResult(ok=False, text=f"The destination is not usable: {error}.".replace("..", "."))
-    return EchoResult(ok=True, text="The destination answers.")
+        form = "The destination is not usable: %(because)s" + ("" if str(error).endswith(".") else ".")
+        return _echoed(say("unusable", form, error.said), ok=False)
+    return _echoed(say("answers", "The destination answers."), ok=True)
+
+
+def _echoed(said: Said, *, ok: bool) -> EchoResult:
+    return EchoResult(ok=ok, text=said.text, said=said)
 
 
 def routes(means: Means, poke: Callable[[str], Awaitable[None]]) -> APIRouter:

@@ -5,9 +5,10 @@ from datetime import timedelta
 
 from kit.documents.port import Documents
 from kit.metrics import DELIVERED_INSTANCES
+from kit.saying import say
 from schemas.envelope import Event
 from schemas.forward import ForwardFailed, StudyForwarded
-from schemas.shapes import Proof
+from schemas.shapes import Proof, Said
 from services.forward import ledger as books
 from services.forward.ledger import LEDGERS, Ledger
 from services.forward.means import Means
@@ -34,7 +35,7 @@ def take_sums(delivery: Delivery, ledgers: Iterable[Ledger], tries: int) -> book
     delivery.total, delivery.stored, delivery.proven = sums.total, sums.stored, sums.proven
     kept = [note for note in delivery.notes if not note.code.startswith("status-")]
     delivery.notes = kept + [
-        Note(code=f"status-{status:04x}", text=statuses.words(status), count=count)
+        Note(code=f"status-{status:04x}", text=statuses.words(status).text, count=count)
         for status, count in sorted(sums.warned.items())
     ]
     return sums
@@ -50,7 +51,7 @@ async def pause(means: Means, delivery: Delivery, seconds: float = 0) -> None:
     delivery.due_at = means.kit.clock() + timedelta(seconds=seconds)
     delivery.lease_until = None
     delivery.attempts = 0
-    delivery.last_error = ""
+    delivery.last_error, delivery.last_said = "", None
     await means.kit.documents.save(DELIVERIES, delivery)
 
 
@@ -64,7 +65,7 @@ def _end(means: Means, delivery: Delivery, happening: Happening) -> None:
 async def close_proven(means: Means, delivery: Delivery, proof: Proof) -> None:
     _end(means, delivery, Happening.SHOWN)
     delivery.proof = proof
-    delivery.last_error = ""
+    delivery.last_error, delivery.last_said = "", None
     event = StudyForwarded.after(
         _cause(delivery),
         time=means.kit.clock(),
@@ -84,10 +85,10 @@ async def close_proven(means: Means, delivery: Delivery, proof: Proof) -> None:
     DELIVERED_INSTANCES.inc(delivery.total)
 
 
-async def close_failed(means: Means, delivery: Delivery, happening: Happening, reason: str) -> None:
+async def close_failed(means: Means, delivery: Delivery, happening: Happening, reason: Said) -> None:
     """`reason` is a plain sentence for a person."""
     _end(means, delivery, happening)
-    delivery.last_error = reason
+    delivery.last_error, delivery.last_said = reason.text, reason
     event = ForwardFailed.after(
         _cause(delivery),
         time=means.kit.clock(),
@@ -102,7 +103,8 @@ async def close_failed(means: Means, delivery: Delivery, happening: Happening, r
         submissions=tuple(delivery.submissions),
         sent=delivery.stored,
         instances=delivery.total,
-        reason=reason,
+        reason=reason.text,
+        said=reason,
     )
     await means.kit.documents.save(DELIVERIES, delivery, emits=[event])
 
@@ -110,11 +112,17 @@ async def close_failed(means: Means, delivery: Delivery, happening: Happening, r
 async def close_replaced(means: Means, delivery: Delivery) -> None:
     """A newer decision stands in its place: nobody has to be told, the newer one is what counts."""
     _end(means, delivery, Happening.REPLACED)
-    delivery.last_error = (
-        f"A newer decision replaced this delivery after {delivery.stored} of {delivery.total} images."
+    said = (
+        say(
+            "replaced-midway",
+            "A newer decision replaced this delivery after %(stored)s of %(total)s images.",
+            stored=delivery.stored,
+            total=delivery.total,
+        )
         if delivery.stored
-        else "A newer decision replaced this delivery before anything was sent."
+        else say("replaced", "A newer decision replaced this delivery before anything was sent.")
     )
+    delivery.last_error, delivery.last_said = said.text, said
     await means.kit.documents.save(DELIVERIES, delivery)
 
 

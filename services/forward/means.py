@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from kit.destinations import DESTINATIONS, Destination
 from kit.errors import PermanentError
+from kit.saying import say
 from kit.service import Kit
 from services.forward.kinds.port import Kind
 from services.forward.settings import ForwardSettings
@@ -21,6 +22,10 @@ class Means:
         destination = await self.kit.documents.get(DESTINATIONS, name)
         if destination is None:
             raise PermanentError(
-                f"There is no destination named {name} any more. Set it up again, then retry."
+                say(
+                    "destination-gone",
+                    "There is no destination named %(destination)s any more. Set it up again, then retry.",
+                    destination=name,
+                )
             )
         return destination, self.kinds[destination.kind]

@@ -8,7 +8,8 @@ from datetime import timedelta
 
 from kit.destinations import Destination
 from kit.dicom.pack import read_index
-from schemas.shapes import Proof
+from kit.saying import say
+from schemas.shapes import Proof, Said
 from services.forward import ledger as books
 from services.forward.closing import add_note, close_failed, close_proven, ledgers_of, pause, take_sums
 from services.forward.kinds.port import Kind, NotOffered, Reported, Wanted
@@ -85,8 +86,13 @@ class _Proving:
         if looked.elsewhere:
             await self._fail(
                 Happening.STILL_MISSING,
-                f"Destination {delivery.destination} keeps {len(looked.elsewhere)} images under the earlier "
-                "identity. Correct or remove them there, then retry.",
+                say(
+                    "kept-under-earlier-identity",
+                    "Destination %(destination)s keeps %(count)s images under the earlier identity. "
+                    "Correct or remove them there, then retry.",
+                    destination=delivery.destination,
+                    count=len(looked.elsewhere),
+                ),
             )
             return False
         if looked.twice:
@@ -168,8 +174,13 @@ class _Proving:
         except NotOffered as error:
             await self._fail(
                 Happening.UNPROVABLE,
-                f"Destination {delivery.destination} said that it stored the images, but gives no proof: "
-                f"no storage commitment, and {error}. Check there whether they arrived.",
+                say(
+                    "no-proof",
+                    "Destination %(destination)s said that it stored the images, but gives no proof: "
+                    "no storage commitment, and %(because)s. Check there whether they arrived.",
+                    error.said,
+                    destination=delivery.destination,
+                ),
             )
             return
         looked = proof.by_query(self.places.keys(), found, self._identity())
@@ -206,8 +217,14 @@ class _Proving:
         if delivery.round >= self.means.settings.proof_rounds:
             await self._fail(
                 Happening.STILL_MISSING,
-                f"{count} of {delivery.total} images are not in destination {delivery.destination}, "
-                "although it said that it stored them. Check its storage, then retry.",
+                say(
+                    "images-missing",
+                    "%(count)s of %(total)s images are not in destination %(destination)s, "
+                    "although it said that it stored them. Check its storage, then retry.",
+                    count=count,
+                    total=delivery.total,
+                    destination=delivery.destination,
+                ),
             )
             return
         await send_again(self.means, delivery, self.ledgers)
@@ -225,7 +242,7 @@ class _Proving:
             ),
         )
 
-    async def _fail(self, happening: Happening, reason: str) -> None:
+    async def _fail(self, happening: Happening, reason: Said) -> None:
         take_sums(self.delivery, self.ledgers, self.means.settings.instance_tries)
         await close_failed(self.means, self.delivery, happening, reason)
 

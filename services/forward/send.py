@@ -9,6 +9,7 @@ from kit.acts import Act
 from kit.destinations import Destination
 from kit.dicom.pack import PackIndex, read_index
 from kit.errors import Unavailable
+from kit.saying import say
 from services.forward import ledger as books
 from services.forward.closing import close_failed, ledgers_of, pause, take_sums
 from services.forward.kinds.port import Kind, Link, NotOffered, Outgoing, Wanted
@@ -63,13 +64,19 @@ async def _conclude(means: Means, delivery: Delivery, ledgers: list[Ledger]) -> 
         await pause(means, delivery, means.settings.instance_retry_s)
     elif sums.refused:
         count = sum(sums.refused.values())
-        reasons = "; ".join(statuses.words(status) for status in sorted(sums.refused))
+        reasons = [statuses.words(status) for status in sorted(sums.refused)]
         await close_failed(
             means,
             delivery,
             Happening.REFUSED,
-            f"{count} of {sums.total} images were not accepted. {reasons}. "
-            "Look at these images and at the destination, then retry.",
+            say(
+                "images-refused",
+                "%(count)s of %(total)s images were not accepted. %(because)s. "
+                "Look at these images and at the destination, then retry.",
+                reasons,
+                count=count,
+                total=sums.total,
+            ),
         )
     else:
         delivery.state = advance(delivery.state, Happening.ALL_SENT)

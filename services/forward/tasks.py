@@ -1,6 +1,7 @@
 """The one kind of task of forward: a step of a delivery."""
 
 from kit.errors import NotFound, PermanentError, TransientError
+from kit.saying import as_said, say
 from services.forward.closing import close_failed, close_replaced
 from services.forward.means import Means
 from services.forward.models import NEWEST_DECISIONS, Delivery
@@ -31,14 +32,15 @@ async def deliver(means: Means, delivery: Delivery) -> None:
     except Replaced:
         await close_replaced(means, delivery)
     except NotFound:
-        raise PermanentError("The images of this study are no longer stored here.") from None
+        raise PermanentError(
+            say("images-gone", "The images of this study are no longer stored here.")
+        ) from None
 
 
 async def give_up(means: Means, delivery: Delivery, reason: str) -> None:
     """The runner has no tries left, or trying again can't help."""
-    sentence = (
-        reason
-        if reason.endswith(".")
-        else f"Sending to {delivery.destination} was given up: {reason}. Put that right, then retry."
-    )
-    await close_failed(means, delivery, Happening.GIVEN_UP, sentence)
+    said = delivery.trouble or as_said(reason)
+    if not reason.endswith("."):
+        form = "Sending to %(destination)s was given up: %(because)s. Put that right, then retry."
+        said = say("given-up", form, said, destination=delivery.destination)
+    await close_failed(means, delivery, Happening.GIVEN_UP, said)

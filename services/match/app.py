@@ -8,9 +8,11 @@ from zoneinfo import ZoneInfo
 from kit.dicom.worklist import Worklist
 from kit.errors import PermanentError
 from kit.hl7.server import Limits, MllpServer
+from kit.saying import say
 from kit.service import Kit, Service
 from schemas.match import Hl7Received, PatientChanged, PatientMerged
 from schemas.portal import StudyDecided
+from schemas.shapes import Said
 from schemas.validate import StudyArrived, StudyUpdated
 from services.match.api import routes
 from services.match.handlers import Handlers
@@ -61,8 +63,10 @@ def build(kit: Kit, settings: MatchSettings) -> Service:
             ) from error
         _log.info("HL7 by MLLP is taken on %s:%d", settings.hl7_host, server.port)
 
-    async def check() -> str | None:
-        return None if server.listening else "The HL7 door is closed: see match.hl7_port in the settings."
+    async def check() -> Said | None:
+        if server.listening:
+            return None
+        return say("hl7-door-closed", "The HL7 door is closed: see match.hl7_port in the settings.")
 
     service = Service(
         name="match",

@@ -4,12 +4,13 @@ from datetime import datetime
 from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from kit.errors import Forbidden, NotFound, Refused, TooLarge
 from kit.identity import Principal, Role
 from kit.service import Caller
 from kit.sms import Twilio
+from schemas.shapes import Said
 from services.notify.models import NOTICES, Entry, Notice, State
 from services.notify.ports import Ports
 from services.notify.reports import report
@@ -30,6 +31,7 @@ class NoticeView(BaseModel):
     next_try_at: datetime | None
     attempts: int
     error: str
+    said: Said | None = Field(default=None, description="the error, for readers of any language")
     provider_id: str
     provider_status: str
     combined_into: str
@@ -112,6 +114,7 @@ def _view(notice: Notice) -> NoticeView:
         next_try_at=notice.due_at,
         attempts=notice.attempts,
         error=notice.last_error,
+        said=notice.trouble,
         provider_id=notice.provider_id,
         provider_status=notice.provider_status,
         combined_into=notice.combined_into,

@@ -9,11 +9,13 @@ from kit.errors import Unavailable
 from kit.identity import Identity, Role
 from kit.mail import MailServer
 from kit.metrics import NEIGHBOUR_UP
+from kit.saying import say
 from kit.service import Kit, Service
 from kit.sms import Twilio
 from kit.tasks import TaskRunner
 from schemas.forward import DestinationAway, DestinationBack, ForwardFailed, StudyForwarded
 from schemas.portal import AccountMailRequested, StudyDecided
+from schemas.shapes import Said
 from schemas.upload import SubmissionOpened
 from schemas.validate import SubmissionValidated
 from services.notify import handlers, tasks
@@ -135,37 +137,41 @@ def _status_url(kit: Kit, settings: NotifySettings) -> str:
 
 def _checks(
     settings: NotifySettings, mail: MailServer | None, clock: Clock, identity: Identity
-) -> dict[str, Callable[[], Awaitable[str | None]]]:
-    last: list[tuple[datetime, str | None]] = []
+) -> dict[str, Callable[[], Awaitable[Said | None]]]:
+    last: list[tuple[datetime, Said | None]] = []
 
-    async def email() -> str | None:
+    async def email() -> Said | None:
         """The server is asked at most once a minute."""
         if mail is None:
-            return "Email is not configured: set host and sender in [notify.email]."
+            return say("email-unset", "Email is not configured: set host and sender in [notify.email].")
         now = clock()
         if not last or now - last[-1][0] > _PROBE_EVERY:
             try:
                 await mail.probe()
             except Unavailable as error:
-                last[:] = [(now, f"The mail server {error.reason}. Look at [notify.email].")]
+                form = "The mail server %(because)s. Look at [notify.email]."
+                last[:] = [(now, say("mail-unwell", form, error.reason))]
             else:
                 last[:] = [(now, None)]
         return last[-1][1]
 
-    async def sms() -> str | None:
+    async def sms() -> Said | None:
         if settings.sms.configured:
             return None
-        return "SMS is not configured: set account_sid, auth_token and sender in [notify.sms]."
+        return say(
+            "sms-unset", "SMS is not configured: set account_sid, auth_token and sender in [notify.sms]."
+        )
 
-    async def staff() -> str | None:
+    async def staff() -> Said | None:
         if any(person.email or person.phone for person in settings.staff):
             return None
         entitled = await identity.entitled(Role.APPROVE)
         if any(account.email and account.told_of_failures for account in entitled):
             return None
-        return (
+        return say(
+            "nobody-told",
             "Nobody is told of failed deliveries: give somebody who may approve an email address, or set "
-            "staff in [notify]."
+            "staff in [notify].",
         )
 
     return {"email": email, "sms": sms, "staff notices": staff}

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from kit.errors import NotFound
+from kit.saying import say
 from schemas.envelope import Event
 from services.notify.models import NOTICES, Notice, State
 from services.notify.ports import Ports
@@ -37,7 +38,12 @@ async def report(ports: Ports, notice_id: str, status: str, error_code: str) -> 
         if status not in _LOST or notice.state is not State.SENT:
             return notice, ()
         digits = "".join(c for c in error_code[:8] if c.isdigit())
-        reason = f"Twilio reports it as {status}" + (f" (code {digits})" if digits else "")
+        form = "Twilio reports it as %(state)s"
+        reason = (
+            say("twilio-reports-code", form + " (code %(code)s)", state=status, code=digits)
+            if digits
+            else say("twilio-reports", form, state=status)
+        )
         return notice, failed(ports, notice, reason, step="reported")
 
     await ports.change(NOTICES, notice_id, edit)

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from kit.ids import derived_id
-from schemas.shapes import Person
+from kit.saying import say
+from schemas.shapes import Person, Said
 from schemas.validate import SubmissionValidated
 from services.notify.models import Channel, Kind, News, Notice
 
@@ -146,12 +147,16 @@ def addresses(people: Iterable[tuple[Person, str]]) -> list[Address]:
     return list(found.values())
 
 
-def usable(channel: Channel, recipient: str) -> str | None:
+def usable(channel: Channel, recipient: str) -> Said | None:
     """None when a message can be addressed so, else why not."""
     if channel == "sms":
-        return None if _E164.fullmatch(recipient) else "not a phone number of the form +4315550100"
-    well = len(recipient) <= 254 and _EMAIL.fullmatch(recipient) and ".." not in recipient
-    return None if well else "not an email address that can be used"
+        return (
+            None
+            if _E164.fullmatch(recipient)
+            else say("no-phone", "not a phone number of the form +4315550100")
+        )
+    well = len(recipient) <= 254 and _EMAIL.fullmatch(recipient) is not None and ".." not in recipient
+    return None if well else say("no-email", "not an email address that can be used")
 
 
 def free_at(sent_times: Sequence[datetime], per_hour: int, now: datetime) -> datetime | None:

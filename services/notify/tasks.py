@@ -9,9 +9,10 @@ from kit.documents.port import Range
 from kit.errors import NoSpace, PermanentError, TransientError, Uncertain, VersionConflict
 from kit.identity import Role
 from kit.metrics import NOTICES as NOTICES_ENDED
+from kit.saying import as_said, say
 from schemas.envelope import Event
 from schemas.notify import NoticeFailed, NoticeSent
-from schemas.shapes import Person
+from schemas.shapes import Person, Said
 from services.notify import messages, rules
 from services.notify.models import (
     ABOUT_ACCOUNTS,
@@ -159,17 +160,21 @@ def bar(ports: Ports, notice: Notice) -> None:
     if not notice.recipient:
         notice.state, reason = (
             State.NOT_CONFIGURED,
-            "nobody who may approve has an email address, and [notify] staff names none",
+            say(
+                "nobody-to-tell",
+                "nobody who may approve has an email address, and [notify] staff names none",
+            ),
         )
     elif ports.settings.off:
-        notice.state, reason = State.OFF, "notices are switched off"
+        notice.state, reason = State.OFF, say("notices-off", "notices are switched off")
     elif _sender(ports, notice.channel) is None:
-        notice.state, reason = State.NOT_CONFIGURED, f"{notice.channel} is not configured"
+        notice.state = State.NOT_CONFIGURED
+        reason = say("channel-unset", "%(channel)s is not configured", channel=notice.channel)
     else:
         return
     notice.due_at = None
-    notice.last_error = reason
-    notice.note(now, reason)
+    notice.last_error, notice.last_said = reason.text, reason
+    notice.note(now, reason.text)
 
 
 def _sender(ports: Ports, channel: Channel) -> object | None:
@@ -190,7 +195,9 @@ async def deliver(ports: Ports, claimed: Notice) -> None:
         if notice.possible >= rules.MOST_POSSIBLE:
             notice.state = State.QUEUED
             await ports.documents.save(NOTICES, notice)
-            raise PermanentError("interrupted twice while it was being sent: it may have arrived")
+            raise PermanentError(
+                say("notice-interrupted", "interrupted twice while it was being sent: it may have arrived")
+            )
         reason = rules.usable(notice.channel, notice.recipient)
         if reason is not None:
             raise PermanentError(reason)
@@ -278,7 +285,9 @@ async def _send(ports: Ports, notice: Notice, digest: Notice | None) -> str:
         callback = f"{ports.status_url}?notice={notice.id}" if ports.status_url else None
         text = messages.sms(said, ports.sign)
         return await ports.sms.send(notice.recipient, text, status_callback=callback)
-    raise PermanentError(f"{notice.channel} is no longer configured")
+    raise PermanentError(
+        say("channel-no-longer", "%(channel)s is no longer configured", channel=notice.channel)
+    )
 
 
 async def _came_back(ports: Ports, notice_id: str, error: PermanentError | TransientError) -> None:
@@ -322,19 +331,19 @@ async def _sent(ports: Ports, notice_id: str, provider_id: str) -> None:
 
 async def give_up(ports: Ports, notice: Notice, reason: str) -> None:
     """The notice is lost to its recipient, and this is shown."""
-    emits = failed(ports, notice, reason)
+    emits = failed(ports, notice, notice.trouble or as_said(reason))
     await ports.documents.save(NOTICES, notice, emits=emits)
     NOTICES_ENDED.labels(notice.channel, "failed").inc()
 
 
-def failed(ports: Ports, notice: Notice, reason: str, step: str = "") -> Sequence[Event]:
+def failed(ports: Ports, notice: Notice, reason: Said, step: str = "") -> Sequence[Event]:
     """Put the notice into its failed state; returns the event to save it with."""
     now = ports.clock()
     notice.state = State.FAILED
     notice.due_at = None
     notice.lease_until = None
-    notice.last_error = reason[:500]
-    notice.note(now, f"failed: {reason[:300]}")
+    notice.last_error, notice.last_said = reason.text[:500], reason
+    notice.note(now, f"failed: {reason.text[:300]}")
     event = NoticeFailed.first(
         time=now,
         key=notice.id,
@@ -344,7 +353,7 @@ def failed(ports: Ports, notice: Notice, reason: str, step: str = "") -> Sequenc
         notice_id=notice.id,
         channel=notice.channel,
         kind=notice.kind.value,
-        reason=reason[:500],
+        reason=reason.text[:500],
     )
     return (event,)
 

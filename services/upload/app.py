@@ -3,9 +3,11 @@
 import asyncio
 
 from kit.metrics import OLDEST_SPOOLED
+from kit.saying import say
 from kit.service import Kit, Service
 from kit.spool import Spool
 from kit.tasks import TaskRunner
+from schemas.shapes import Said
 from services.upload import api, send, stow, tus
 from services.upload.body import Failures, body_route
 from services.upload.documents import SUBMISSIONS, UPLOADS, SubmissionDoc
@@ -66,10 +68,11 @@ def build(kit: Kit, settings: UploadSettings) -> Service:
         await sending.recover(recovered)
         await sessions.start(recovered)
 
-    async def room() -> str | None:
+    async def room() -> Said | None:
         if await asyncio.to_thread(spool.has_room):
             return None
-        return "The disk is nearly full: nothing more is taken in. Make room on the data volume."
+        form = "The disk is nearly full: nothing more is taken in. Make room on the data volume."
+        return say("disk-nearly-full", form)
 
     async def measure_spool() -> None:
         oldest = await asyncio.to_thread(spool.oldest)

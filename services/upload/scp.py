@@ -18,7 +18,9 @@ from kit.dicom.network import (
 )
 from kit.errors import AnteroomError, TransientError
 from kit.identity import Principal
+from kit.saying import say
 from kit.service import Kit
+from schemas.shapes import Said
 from services.upload.scp_peers import Peers, Recheck
 from services.upload.scp_session import ScpSession
 from services.upload.sessions import Sessions
@@ -69,9 +71,10 @@ class Door:
         if self._server is not None:
             await self._server.stop()
 
-    async def check(self) -> str | None:
+    async def check(self) -> Said | None:
         if self._server is None or not self._server.listening:
-            return "The DICOM door is closed. Look for its port and certificate settings in [upload]."
+            form = "The DICOM door is closed. Look for its port and certificate settings in [upload]."
+            return say("dicom-door-closed", form)
         return None
 
     @property

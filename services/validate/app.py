@@ -3,9 +3,11 @@
 import asyncio
 from functools import partial
 
+from kit.saying import say
 from kit.scan.clamav import ClamAddress, ClamScanner
 from kit.service import Kit, Service
 from schemas.portal import StudyExpired
+from schemas.shapes import Said
 from schemas.upload import BatchReceived, SubmissionClosed, SubmissionOpened
 from schemas.validate import BatchExpanded, BatchSettled, PackMerged, PackWritten, StudyRemoved
 from services.validate import api, documents, gauges, handlers
@@ -43,11 +45,12 @@ def build(kit: Kit, settings: ValidateSettings) -> Service:
     )
 
 
-async def _antivirus(settings: ValidateSettings) -> str | None:
+async def _antivirus(settings: ValidateSettings) -> Said | None:
     address = ClamAddress(settings.clamav_host, settings.clamav_port)
     if await asyncio.to_thread(ClamScanner(address).is_well):
         return None
-    return (
+    return say(
+        "scanner-silent",
         "The virus scanner does not answer. Files wait until it does. "
-        "Start clamd, or correct clamav_host and clamav_port in [validate]."
+        "Start clamd, or correct clamav_host and clamav_port in [validate].",
     )

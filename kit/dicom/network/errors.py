@@ -11,6 +11,8 @@ PeerReleased        A-RELEASE-RQ: the orderly end, no failure
 """
 
 from kit.errors import Unavailable
+from kit.saying import say
+from schemas.shapes import Said
 
 
 class AssociationFailed(Unavailable):
@@ -25,7 +27,8 @@ class Rejected(AssociationFailed):
     """The peer refused the association (PS3.8 9.3.4)."""
 
     def __init__(self, neighbour: str, result: int, source: int, diagnostic: int) -> None:
-        super().__init__(neighbour, f"it refused the association: {rejection_text(source, diagnostic)}")
+        form = "it refused the association: %(because)s"
+        super().__init__(neighbour, say("association-refused", form, rejected(source, diagnostic)))
         self.permanent = result == 1
         self.source = source
         self.diagnostic = diagnostic
@@ -40,10 +43,12 @@ class PeerSilent(AssociationFailed):
 
 
 class ProtocolError(AssociationFailed):
-    """`abort_reason` is the A-ABORT reason to send (PS3.8 table 9-26)."""
+    """`abort_reason` is the A-ABORT reason to send (PS3.8 table 9-26). A reason that is plain text is for
+    engineers: which rule was broken."""
 
-    def __init__(self, neighbour: str, reason: str, abort_reason: int = 0) -> None:
-        super().__init__(neighbour, reason)
+    def __init__(self, neighbour: str, reason: str | Said, abort_reason: int = 0) -> None:
+        said = reason if isinstance(reason, Said) else say("protocol-broken", "%(detail)s", detail=reason)
+        super().__init__(neighbour, said)
         self.abort_reason = abort_reason
 
 
@@ -56,17 +61,19 @@ class PeerReleased(Exception):
 
 
 _REJECTIONS = {
-    (1, 1): "no reason given",
-    (1, 2): "application context not supported",
-    (1, 3): "calling AE title not recognised",
-    (1, 7): "called AE title not recognised",
-    (2, 1): "no reason given",
-    (2, 2): "protocol version not supported",
-    (3, 1): "temporary congestion",
-    (3, 2): "limit of associations reached",
+    (1, 1): say("no-reason-given", "no reason given"),
+    (1, 2): say("application-context", "application context not supported"),
+    (1, 3): say("calling-ae-unknown", "calling AE title not recognised"),
+    (1, 7): say("called-ae-unknown", "called AE title not recognised"),
+    (2, 1): say("no-reason-given", "no reason given"),
+    (2, 2): say("protocol-version", "protocol version not supported"),
+    (3, 1): say("congestion", "temporary congestion"),
+    (3, 2): say("association-limit", "limit of associations reached"),
 }
 
 
-def rejection_text(source: int, diagnostic: int) -> str:
-    """The reason of an A-ASSOCIATE-RJ in words (PS3.8 table 9-21)."""
-    return _REJECTIONS.get((source, diagnostic), f"unknown reason {source}, {diagnostic}")
+def rejected(source: int, diagnostic: int) -> Said:
+    """The reason of an A-ASSOCIATE-RJ (PS3.8 table 9-21)."""
+    return _REJECTIONS.get((source, diagnostic)) or say(
+        "reason-unknown", "unknown reason %(source)s, %(diagnostic)s", source=source, diagnostic=diagnostic
+    )

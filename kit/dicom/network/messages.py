@@ -11,6 +11,7 @@ from kit.dicom.network import commands
 from kit.dicom.network.commands import Command
 from kit.dicom.network.errors import Aborted, PeerReleased, PeerSilent, ProtocolError, Rejected
 from kit.dicom.network.wire import Buffer, Wire
+from kit.saying import say
 
 MAX_PDU = 128 * 1024
 """What we offer, and the largest P-DATA-TF we send to a peer that takes any length."""
@@ -125,7 +126,13 @@ class Messages:
             if kind == A_RELEASE_RQ:
                 raise PeerReleased
             if kind == A_ABORT:
-                raise Aborted(self._wire.name, f"it aborted the association ({content[2]}, {content[3]})")
+                raise Aborted(
+                    self._wire.name,
+                    say(
+                        "aborted", "it aborted the association (%(source)s, %(reason)s)",
+                        source=content[2], reason=content[3],
+                    ),
+                )  # fmt: skip
         known = kind in (A_ASSOCIATE_RQ, A_ASSOCIATE_AC, A_ASSOCIATE_RJ, A_RELEASE_RP)
         reason = ABORT_UNEXPECTED_PDU if known else ABORT_UNRECOGNIZED_PDU
         raise ProtocolError(self._wire.name, "it sent a PDU that was not due", reason)
@@ -234,7 +241,7 @@ class DatasetStream:
     def _require_rate(self) -> None:
         late = self._clock() - self._started - self._timeouts.progress
         if late > 0 and self._received < late * self._timeouts.minimum_rate:
-            raise PeerSilent(self._wire.name, "it sent too slowly")
+            raise PeerSilent(self._wire.name, say("too-slow", "it sent too slowly"))
 
 
 def end(wire: Wire, error: BaseException) -> None:

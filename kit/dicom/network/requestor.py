@@ -37,6 +37,7 @@ from kit.dicom.network.messages import (
 )
 from kit.dicom.network.statuses import Family, Status
 from kit.dicom.network.wire import Wire
+from kit.saying import say
 
 STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 WORKLIST_FIND = "1.2.840.10008.5.1.4.31"
@@ -156,7 +157,10 @@ class Association:
         """
         context = self._contexts.get((sop_class, transfer_syntax))
         if context is None:
-            raise NotNegotiated(self._wire.name, "it does not take this kind of image in this encoding")
+            raise NotNegotiated(
+                self._wire.name,
+                say("encoding-not-taken", "it does not take this kind of image in this encoding"),
+            )
         elements: dict[int, int | str] = {
             commands.AFFECTED_CLASS: sop_class,
             commands.PRIORITY: 0,
@@ -282,7 +286,7 @@ class Association:
         dataset: Pieces | None,
     ) -> int:
         if not self._open:
-            raise Aborted(self._wire.name, "the association has ended")
+            raise Aborted(self._wire.name, say("association-ended", "the association has ended"))
         self._last_message = self._last_message % 0xFFFF + 1
         command = commands.request(field, self._last_message, dict(elements), dataset=dataset is not None)
         await self._messages.send(context, command, dataset)
@@ -294,7 +298,10 @@ class Association:
                 context, command = await self._messages.command(self._timeouts.response)
             except PeerReleased:
                 self._released_by_peer()
-                raise Aborted(self._wire.name, "it released the association without an answer") from None
+                raise Aborted(
+                    self._wire.name,
+                    say("released-unanswered", "it released the association without an answer"),
+                ) from None
             if command.field & commands.RESPONSE:
                 if command.responded_to != number:
                     raise ProtocolError(self._wire.name, "it answered something that was not asked")
@@ -336,7 +343,7 @@ class Association:
         for number, (uid, syntax) in self._syntaxes.items():
             if uid == sop_class:
                 return number, syntax
-        raise NotNegotiated(self._wire.name, "it does not offer this service")
+        raise NotNegotiated(self._wire.name, say("service-not-offered", "it does not offer this service"))
 
     async def _release_answer(self) -> None:
         """What the peer still says before it is thrown away."""
@@ -367,7 +374,9 @@ class QueryFailed(AssociationFailed):
     """The peer answered a query with a failure; the association stands."""
 
     def __init__(self, neighbour: str, status: Status) -> None:
-        super().__init__(neighbour, f"it could not answer the query: {status}")
+        super().__init__(
+            neighbour, say("query-failed", "it could not answer the query: %(status)s", status=str(status))
+        )
         self.status = status
 
 

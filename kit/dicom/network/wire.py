@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from kit.dicom.network.errors import Aborted, PeerSilent
+from kit.saying import say
 
 Buffer = bytes | bytearray | memoryview
 
@@ -118,9 +119,9 @@ class Wire(asyncio.BufferedProtocol):
                 async with asyncio.timeout(timeout):
                     await self._writable.wait()
             except TimeoutError:
-                raise PeerSilent(self.name, "it stopped taking data") from None
+                raise PeerSilent(self.name, say("stopped-taking", "it stopped taking data")) from None
         if self._ended and not self.buffered:
-            raise Aborted(self.name, "the connection was lost")
+            raise Aborted(self.name, say("connection-lost", "the connection was lost"))
 
     def info(self, key: str) -> Any:
         return self._transport.get_extra_info(key) if self._transport is not None else None
@@ -144,15 +145,15 @@ class Wire(asyncio.BufferedProtocol):
 
     async def _more(self, timeout: float) -> None:
         if self._ended:
-            raise Aborted(self.name, "the connection was lost")
+            raise Aborted(self.name, say("connection-lost", "the connection was lost"))
         self._readable.clear()
         try:
             async with asyncio.timeout(timeout):
                 await self._readable.wait()
         except TimeoutError:
-            raise PeerSilent(self.name, "it went silent") from None
+            raise PeerSilent(self.name, say("silent", "it went silent")) from None
         if self._start == self._end:
-            raise Aborted(self.name, "the connection was lost")
+            raise Aborted(self.name, say("connection-lost", "the connection was lost"))
 
     def _compact(self) -> None:
         held = self._end - self._start

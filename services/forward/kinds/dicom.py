@@ -23,7 +23,18 @@ from kit.dicom.network import (
     client_context,
 )
 from kit.errors import PermanentError, Unavailable
-from services.forward.kinds.port import Answer, Found, Kind, Link, NotOffered, Outgoing, Reported, Wanted
+from kit.saying import say
+from services.forward.kinds.port import (
+    Answer,
+    Found,
+    Kind,
+    Link,
+    NotOffered,
+    Outgoing,
+    Reported,
+    Wanted,
+    ca_unreadable,
+)
 from services.forward.rules import contexts
 from services.forward.rules.contexts import Pair
 from services.forward.rules.proof import Filed
@@ -68,10 +79,7 @@ def _tls(destination: Destination) -> ssl.SSLContext | None:
     try:
         return client_context(Path(destination.tls_ca) if destination.tls_ca else None)
     except (OSError, ssl.SSLError):
-        raise PermanentError(
-            f"The certificate authority file of destination {destination.id} can't be read. "
-            "Correct the destination's settings, then retry."
-        ) from None
+        raise PermanentError(ca_unreadable(destination)) from None
 
 
 @asynccontextmanager
@@ -85,8 +93,12 @@ async def _open(
         association = await _associate(destination, offered, settings, on_report)
     except ValueError:
         raise PermanentError(
-            f"An AE title of destination {destination.id} is not valid. "
-            "Correct the destination's settings, then retry."
+            say(
+                "ae-title-invalid",
+                "An AE title of destination %(destination)s is not valid. "
+                "Correct the destination's settings, then retry.",
+                destination=destination.id,
+            )
         ) from None
     async with association:
         yield association
@@ -128,10 +140,16 @@ def groups(pairs: Sequence[Pair]) -> list[list[Pair]]:
 async def echo(destination: Destination, settings: ForwardSettings) -> None:
     async with _open(destination, [Context(VERIFICATION, PLAIN)], settings) as association:
         if not association.syntaxes(VERIFICATION):
-            raise Unavailable(destination.id, "it answers, but does not offer verification (C-ECHO)")
+            raise Unavailable(
+                destination.id,
+                say("no-verification", "it answers, but does not offer verification (C-ECHO)"),
+            )
         status = await association.c_echo()
         if not status.ok:
-            raise Unavailable(destination.id, f"it answered C-ECHO with a failure: {status}")
+            raise Unavailable(
+                destination.id,
+                say("echo-failed", "it answered C-ECHO with a failure: %(status)s", status=str(status)),
+            )
 
 
 async def find(destination: Destination, wanted: Wanted, settings: ForwardSettings) -> Found:
@@ -143,14 +161,20 @@ async def find(destination: Destination, wanted: Wanted, settings: ForwardSettin
     async with _open(destination, offered, settings) as association:
         model = next((model for model in models if association.syntaxes(model)), None)
         if model is None:
-            raise NotOffered("it offers no queries")
+            raise NotOffered(say("no-queries", "it offers no queries"))
         for series, instances in wanted.series.items():
             try:
                 found.update(await _find_series(association, model, wanted, series, instances))
             except QueryFailed as error:
                 if error.status.family is Family.REFUSED:
                     raise
-                raise NotOffered(f"it can't answer a query for images: {error.status.name}") from None
+                raise NotOffered(
+                    say(
+                        "no-image-queries",
+                        "it can't answer a query for images: %(status)s",
+                        status=error.status.name,
+                    )
+                ) from None
     return found
 
 
@@ -176,7 +200,10 @@ async def _find_series(
                 found.setdefault(uid, set()).add(filed)
             count += 1
             if count > _MOST_MATCHES:
-                raise Unavailable("query", "it answers with more images than a series can have")
+                raise Unavailable(
+                    "query",
+                    say("too-many-answers", "it answers with more images than a series can have"),
+                )
     return found
 
 
@@ -196,12 +223,14 @@ async def commit(
     offered = [Context(COMMITMENT_CLASS, PLAIN), Context(VERIFICATION, PLAIN)]
     async with _open(destination, offered, settings, on_report) as association:
         if not association.syntaxes(COMMITMENT_CLASS):
-            raise NotOffered("it does not offer storage commitment")
+            raise NotOffered(say("no-commitment-service", "it does not offer storage commitment"))
         await before()
         for transaction, references in transactions:
             status = await association.n_action_commit(transaction, references)
             if not status.ok:
-                raise NotOffered(f"it refused to commit: {status.name}")
+                raise NotOffered(
+                    say("commit-refused", "it refused to commit: %(status)s", status=status.name)
+                )
         for _ in transactions:
             if not association.open or not await association.wait_report(_REPORT_WAIT_S):
                 break

@@ -7,6 +7,8 @@ from typing import Protocol
 
 from kit.destinations import Destination
 from kit.errors import AnteroomError
+from kit.saying import say
+from schemas.shapes import Said
 from services.forward.rules.contexts import Pair
 from services.forward.rules.proof import Filed
 from services.forward.settings import ForwardSettings
@@ -74,6 +76,15 @@ class Reported:
     transaction_uid: str
     committed: tuple[str, ...]
     failed: tuple[tuple[str, int], ...]
+
+
+def ca_unreadable(destination: Destination) -> Said:
+    return say(
+        "ca-unreadable",
+        "The certificate authority file of destination %(destination)s can't be read. "
+        "Correct the destination's settings, then retry.",
+        destination=destination.id,
+    )
 
 
 class NotOffered(AnteroomError):

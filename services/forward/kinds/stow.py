@@ -13,7 +13,18 @@ import httpx
 from kit.destinations import Destination
 from kit.errors import PermanentError, Unavailable
 from kit.ids import random_id
-from services.forward.kinds.port import Answer, Buffer, Found, Kind, Link, NotOffered, Outgoing, Wanted
+from kit.saying import say
+from services.forward.kinds.port import (
+    Answer,
+    Buffer,
+    Found,
+    Kind,
+    Link,
+    NotOffered,
+    Outgoing,
+    Wanted,
+    ca_unreadable,
+)
 from services.forward.rules import statuses
 from services.forward.rules.contexts import Pair
 from services.forward.rules.proof import Filed
@@ -40,10 +51,7 @@ async def _client(destination: Destination, settings: ForwardSettings) -> AsyncI
         try:
             verify = ssl.create_default_context(cafile=destination.tls_ca)
         except (OSError, ssl.SSLError):
-            raise PermanentError(
-                f"The certificate authority file of destination {destination.id} can't be read. "
-                "Correct the destination's settings, then retry."
-            ) from None
+            raise PermanentError(ca_unreadable(destination)) from None
     timeout = httpx.Timeout(settings.answer_timeout_s, connect=settings.connect_timeout_s)
     try:
         async with httpx.AsyncClient(
@@ -52,13 +60,20 @@ async def _client(destination: Destination, settings: ForwardSettings) -> AsyncI
             yield client
     except httpx.InvalidURL:
         raise PermanentError(
-            f"The address of destination {destination.id} is not valid. "
-            "Correct the destination's settings, then retry."
+            say(
+                "address-invalid",
+                "The address of destination %(destination)s is not valid. "
+                "Correct the destination's settings, then retry.",
+                destination=destination.id,
+            )
         ) from None
     except httpx.TimeoutException:
-        raise Unavailable(destination.id, "it did not answer in time") from None
+        raise Unavailable(destination.id, say("no-answer-in-time", "it did not answer in time")) from None
     except httpx.HTTPError as error:
-        raise Unavailable(destination.id, f"the connection failed ({type(error).__name__})") from None
+        raise Unavailable(
+            destination.id,
+            say("connection-failed", "the connection failed (%(reason)s)", reason=type(error).__name__),
+        ) from None
 
 
 async def _answer(destination: Destination, response: httpx.Response) -> bytes:
@@ -66,18 +81,32 @@ async def _answer(destination: Destination, response: httpx.Response) -> bytes:
     status = response.status_code
     if 300 <= status < 400:
         raise PermanentError(
-            f"The address of destination {destination.id} has moved (HTTP {status}). "
-            "Correct the destination's settings, then retry."
+            say(
+                "address-moved",
+                "The address of destination %(destination)s has moved (HTTP %(status)s). "
+                "Correct the destination's settings, then retry.",
+                destination=destination.id,
+                status=status,
+            )
         )
     if status in (401, 403):
-        raise PermanentError(f"Destination {destination.id} does not accept us (HTTP {status}).")
+        raise PermanentError(
+            say(
+                "we-not-accepted",
+                "Destination %(destination)s does not accept us (HTTP %(status)s).",
+                destination=destination.id,
+                status=status,
+            )
+        )
     if status in (408, 425, 429) or (status >= 500 and status != 501):
-        raise Unavailable(destination.id, f"it answered with HTTP {status}")
+        raise Unavailable(
+            destination.id, say("http-answer", "it answered with HTTP %(status)s", status=status)
+        )
     body = bytearray()
     async for chunk in response.aiter_bytes():
         body += chunk
         if len(body) > _ANSWER_LIMIT:
-            raise Unavailable(destination.id, "its answer is too long to be one")
+            raise Unavailable(destination.id, say("answer-too-long", "its answer is too long to be one"))
     return bytes(body)
 
 
@@ -152,8 +181,12 @@ class _StowLink:
         status, body = await self._request(batch)
         if status == 404:
             raise PermanentError(
-                f"Destination {self._destination.id} has no STOW-RS service at its address. "
-                "Correct the destination's settings, then retry."
+                say(
+                    "no-stow-there",
+                    "Destination %(destination)s has no STOW-RS service at its address. "
+                    "Correct the destination's settings, then retry.",
+                    destination=self._destination.id,
+                )
             )
         by_uid = read_answer(status, body) if status in (200, 202, 409) else None
         if by_uid is not None:
@@ -219,7 +252,10 @@ async def echo(destination: Destination, settings: ForwardSettings) -> None:
         client.stream("GET", "studies", params={"limit": "1"}, headers={"Accept": _JSON}) as response,
     ):
         if response.status_code not in (200, 204):
-            raise Unavailable(destination.id, f"it answered a query with HTTP {response.status_code}")
+            raise Unavailable(
+                destination.id,
+                say("query-http", "it answered a query with HTTP %(status)s", status=response.status_code),
+            )
 
 
 async def find(destination: Destination, wanted: Wanted, settings: ForwardSettings) -> Found:
@@ -255,7 +291,13 @@ async def _page(
             return []
         rows = _json(body)
         if response.status_code != 200 or not isinstance(rows, list):
-            raise NotOffered(f"it can't answer a query for images (HTTP {response.status_code})")
+            raise NotOffered(
+                say(
+                    "no-image-queries-http",
+                    "it can't answer a query for images (HTTP %(status)s)",
+                    status=response.status_code,
+                )
+            )
         return [row for row in rows if isinstance(row, dict)]
 
 

@@ -2,6 +2,9 @@
 
 from enum import StrEnum
 
+from kit.saying import say
+from schemas.shapes import Said
+
 
 class Outcome(StrEnum):
     KEPT = "kept"
@@ -39,31 +42,46 @@ def outcome(status: int, *, replacing: bool = False) -> Outcome:
 
 
 _WORDS = {
-    0xB000: "The destination changed some of the data it stored",
-    0xB006: "The destination left some data elements out",
-    0xB007: "The destination says the data do not fit their kind of image, and kept them",
-    DUPLICATE: "The destination had this already and keeps its own copy",
-    PROCESSING_FAILURE: "The destination could not process it",
-    0x0117: "The destination does not accept its identifier",
-    CLASS_NOT_SUPPORTED: "The destination does not accept this kind of image",
-    0x0124: "The destination does not permit us to store",
-    SYNTAX_NOT_SUPPORTED: "The destination does not accept how the image is encoded",
-    UNREADABLE_HERE: "The image can't be converted to an encoding that the destination accepts",
+    0xB000: say("status-coerced", "The destination changed some of the data it stored (status B000)"),
+    0xB006: say("status-discarded", "The destination left some data elements out (status B006)"),
+    0xB007: say(
+        "status-mismatch-kept",
+        "The destination says the data do not fit their kind of image, and kept them (status B007)",
+    ),
+    DUPLICATE: say(
+        "status-duplicate", "The destination had this already and keeps its own copy (status 0111)"
+    ),
+    PROCESSING_FAILURE: say("status-processing", "The destination could not process it (status 0110)"),
+    0x0117: say("status-identifier", "The destination does not accept its identifier (status 0117)"),
+    CLASS_NOT_SUPPORTED: say(
+        "status-class", "The destination does not accept this kind of image (status 0122)"
+    ),
+    0x0124: say("status-not-permitted", "The destination does not permit us to store (status 0124)"),
+    SYNTAX_NOT_SUPPORTED: say(
+        "status-syntax", "The destination does not accept how the image is encoded (status C122)"
+    ),
+    UNREADABLE_HERE: say(
+        "status-unreadable-here",
+        "The image can't be converted to an encoding that the destination accepts",
+    ),
 }
 
 
-def words(status: int) -> str:
+def words(status: int) -> Said:
     """One plain clause about a status that is not success, with its number."""
-    text = _WORDS.get(status)
-    if text is None:
-        if status & 0xFF00 == 0xA700:
-            text = "The destination is out of room or too busy"
-        elif status & 0xFF00 == 0xA900:
-            text = "The destination says the data do not fit their kind of image"
-        elif status & 0xF000 == 0xC000:
-            text = "The destination does not understand the data"
-        elif status & 0xF000 == 0xB000:
-            text = "The destination kept it with a warning"
-        else:
-            text = "The destination refused it"
-    return text if status == UNREADABLE_HERE else f"{text} (status {status:04X})"
+    if status in _WORDS:
+        return _WORDS[status]
+    number = f"{status:04X}"
+    if status & 0xFF00 == 0xA700:
+        form = "The destination is out of room or too busy (status %(status)s)"
+        return say("status-busy", form, status=number)
+    if status & 0xFF00 == 0xA900:
+        form = "The destination says the data do not fit their kind of image (status %(status)s)"
+        return say("status-mismatch", form, status=number)
+    if status & 0xF000 == 0xC000:
+        form = "The destination does not understand the data (status %(status)s)"
+        return say("status-unclear", form, status=number)
+    if status & 0xF000 == 0xB000:
+        form = "The destination kept it with a warning (status %(status)s)"
+        return say("status-warning", form, status=number)
+    return say("status-refused", "The destination refused it (status %(status)s)", status=number)

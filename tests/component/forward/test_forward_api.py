@@ -101,10 +101,13 @@ async def test_echo_says_in_plain_words_how_a_destination_is(site: Site, kit_env
     with pacs.running():
         await site.running.destination(**pacs.destination())
         answer = await site.http.post("/api/destinations/pacs/echo", headers=admin)
-        assert answer.json() == {"ok": True, "text": "The destination answers."}
+        assert (answer.json()["ok"], answer.json()["text"]) == (True, "The destination answers.")
+        assert answer.json()["said"]["code"] == "answers"
     answer = await site.http.post("/api/destinations/pacs/echo", headers=admin)
     assert answer.json()["ok"] is False
     assert answer.json()["text"].startswith("The destination is not usable: PACS at 127.0.0.1:")
+    (neighbour,) = answer.json()["said"]["because"]
+    assert [clause["code"] for clause in neighbour["because"]] == ["connection-refused"]
     await site.running.destination(id="odd", host="127.0.0.1", port=1, called_ae="x" * 17)
     answer = await site.http.post("/api/destinations/odd/echo", headers=admin)
     assert "AE title" in answer.json()["text"]

@@ -47,7 +47,7 @@ def test_a_duplicate_is_no_delivery_when_the_identity_changed() -> None:
 
 @pytest.mark.parametrize("status", [0xB000, 0xB123, 0xA700, 0xA901, 0xC123, 0x0110, 0x0999, 0xFFF0])
 def test_every_status_has_words(status: int) -> None:
-    assert statuses.words(status)[0].isupper()
+    assert statuses.words(status).text[0].isupper()
 
 
 def test_each_stored_syntax_is_offered_alone_and_plain_ones_follow() -> None:

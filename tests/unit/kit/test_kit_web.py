@@ -9,7 +9,9 @@ from fastapi import APIRouter, Response
 
 from kit import acts, web
 from kit.errors import Unavailable
+from kit.saying import say
 from kit.service import Kit, Service
+from schemas.shapes import Said
 
 
 async def _ready(kit: Kit, service: Service, times: int) -> list[httpx.Response]:
@@ -21,11 +23,11 @@ async def _ready(kit: Kit, service: Service, times: int) -> list[httpx.Response]
 async def test_many_who_ask_whether_it_is_ready_share_one_answer(kit_env: Kit) -> None:
     asked = 0
 
-    async def check() -> str | None:
+    async def check() -> Said | None:
         nonlocal asked
         asked += 1
         await asyncio.sleep(0.05)
-        return "away"
+        return say("away", "away")
 
     answers = await _ready(kit_env, Service("x", checks={"scanner": check}), 50)
     assert {answer.status_code for answer in answers} == {200}
@@ -36,10 +38,10 @@ async def test_many_who_ask_whether_it_is_ready_share_one_answer(kit_env: Kit) -
 async def test_a_neighbour_that_hangs_holds_nobody_up(kit_env: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web, "_CHECK_S", 0.05)
 
-    async def well() -> str | None:
+    async def well() -> Said | None:
         return None
 
-    async def hangs() -> str | None:
+    async def hangs() -> Said | None:
         await asyncio.sleep(3600)
         return None
 
@@ -51,15 +53,33 @@ async def test_a_neighbour_that_hangs_holds_nobody_up(kit_env: Kit, monkeypatch:
 
 
 async def test_a_check_that_lacks_an_engine_says_so_and_the_others_are_told(kit_env: Kit) -> None:
-    async def away() -> str | None:
+    async def away() -> Said | None:
         raise Unavailable("document store", "it is away")
 
-    async def well() -> str | None:
+    async def well() -> Said | None:
         return None
 
     (answer,) = await _ready(kit_env, Service("x", checks={"email": away, "dicom-door": well}), 1)
     assert answer.status_code == 200
     assert answer.json() == {"email": "document store: it is away", "dicom-door": None}
+
+
+async def test_what_is_wrong_is_told_for_readers_of_any_language(kit_env: Kit) -> None:
+    async def full() -> Said | None:
+        return say("nearly-full", "Only %(free)s left.", free="2 GB")
+
+    async def well() -> Said | None:
+        return None
+
+    service = Service("x", checks={"disk": full, "email": well})
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(web.build_app(kit_env, [service])), base_url="http://localhost"
+    ) as client:
+        found = (await client.get("/readyz?codes=true")).json()
+    assert found["email"] is None
+    assert found["disk"] == {
+        "code": "nearly-full", "text": "Only 2 GB left.", "values": {"free": "2 GB"}, "because": [],
+    }  # fmt: skip
 
 
 async def test_an_answer_to_a_defect_leads_to_its_line_of_the_log(
