@@ -106,15 +106,21 @@ def test_a_code_stands_in_its_message_and_leads_nowhere(language: str) -> None:
     assert "/s/" not in text.get_content() + sms
 
 
-def test_html_is_escaped_and_text_is_not() -> None:
-    message = parsed(notice())
+@pytest.mark.parametrize("language", messages.LANGUAGES)
+@pytest.mark.parametrize("kind", list(Kind))
+def test_html_is_escaped_and_text_is_not(kind: Kind, language: str) -> None:
+    evil = '"><b onclick=x()>'
+    sealed = seal(SIGN.site_key, MAIL, "493027") if kind is Kind.SHARE_CODE else ""
+    item = notice(kind, language, reference=evil, about=evil, recipient_name=evil, sealed=sealed)
+    message = parsed(item)
     text = message.get_body(("plain",))
     html = message.get_body(("html",))
     assert text is not None
     assert html is not None
-    assert "St. <b>Anna</b> Spital & Söhne" in text.get_content()
     assert "<b>Anna</b>" not in html.get_content()
     assert "&lt;b&gt;Anna" in html.get_content()
+    assert "<b" not in html.get_content().partition("<body")[2]
+    assert "St. <b>Anna</b> Spital & Söhne" in text.get_content()
 
 
 def test_headers() -> None:
