@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from pycdlib import PyCdlib
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.fileset import FileSet
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
@@ -84,6 +85,24 @@ def write_disc(folder: Path, patients: list[Patient]) -> Path:
         path.write_bytes(content)
     (folder / "Report.pdf").write_bytes(PDF)
     return folder
+
+
+def write_iso(image: Path, folder: Path, *, joliet: bool = True) -> Path:
+    """The folder as a burning program writes it: ISO 9660 names in capitals with their version (ECMA-119,
+    7.5), and the true ones beside them as Joliet."""
+    iso = PyCdlib()
+    iso.new(interchange_level=3, joliet=3 if joliet else None)
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        beside = {"joliet_path": f"/{name}"} if joliet else {}
+        if path.is_dir():
+            iso.add_directory(f"/{name.upper()}", **beside)
+        else:
+            dot = "" if path.suffix else "."
+            iso.add_file(str(path), f"/{name.upper()}{dot};1", **beside)
+    iso.write(str(image))
+    iso.close()
+    return image
 
 
 JUNK = {

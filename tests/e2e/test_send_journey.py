@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.e2e.browsing import as_person, axe_source, drop, violations, watched
-from tests.e2e.discs import MORGAN, OTHER, Patient, write_disc, write_images
+from tests.e2e.discs import MORGAN, OTHER, Patient, write_disc, write_images, write_iso
 from tests.e2e.staging import House
 from tests.neighbours.line import Line
 
@@ -16,6 +16,12 @@ PATIENCE_MS = 120_000
 LARGE = Patient("Large^Linda", "L-1", "19550505", "F", "CT runoff", "20261101", 90, 512)
 MANY = Patient("Many^Max", "M-1", "19480101", "M", "MR many", "20261103", 3000, 8)
 SEND = "#send form button.big"
+DRAWN = """() => [...document.querySelectorAll(".study canvas")].every((canvas) => {
+  const pen = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d");
+  pen.drawImage(canvas, 0, 0);
+  return new Set(pen.getImageData(0, 0, canvas.width, canvas.height).data).size > 20;
+})"""
+"""Each preview shows an image of many greys."""
 
 
 @pytest.fixture
@@ -213,6 +219,33 @@ def test_a_zip_is_opened_in_the_browser(house: House, page: Page, tmp_path: Path
     page.click(SEND)
     result = outcome(house, tracked(page))
     assert (result["stored"] + result["duplicate"], result["refused"]) == (6, 0)
+
+
+@pytest.mark.parametrize("joliet", [True, False], ids=["joliet", "plain"])
+def test_a_dropped_disc_image_is_opened_in_the_browser(
+    house: House, page: Page, tmp_path: Path, joliet: bool
+) -> None:
+    patient = Patient(
+        f"Iso^Ida{'^J' * joliet}", f"I-{joliet}", "19590909", "F", "CT of a disc", "20261105", 8
+    )
+    disc = write_disc(tmp_path / "CD", [patient])
+    drop(page, "#send", write_iso(tmp_path / "disc.iso", disc, joliet=joliet))
+    expect(page.locator("#send .study")).to_have_count(1)
+    expect(page.locator(".study canvas")).to_have_count(2)
+    summary = page.locator(".summary")
+    expect(summary).to_contain_text("8 images")
+    expect(summary).to_contain_text("6 files are left out")
+    expect(summary).to_contain_text("Report.pdf", ignore_case=True)
+    page.wait_for_function(DRAWN, timeout=PATIENCE_MS)
+    page.click(SEND)
+    submission = tracked(page)
+    result = outcome(house, submission)
+    assert [result[state] for state in ("stored", "refused", "quarantined", "waiting")] == [8, 0, 0, 0]
+    with house.api("northside") as api:
+        papers = api.get(f"/api/submissions/{submission}/documents")["documents"]
+    assert [paper["name"].lower() for paper in papers] == ["report.pdf"]
+    assert [disc["missing_count"] for disc in result["discs"]] == [0]
+    expect(page.locator("#outcome")).to_contain_text("The disc is complete: all 8 images came.")
 
 
 def test_a_guest_sends_by_a_link_with_a_pin(house: House, browser: Browser, tmp_path: Path) -> None:
