@@ -95,7 +95,8 @@ if (papers) documents(papers);
 
 // Staying current -----------------------------------------------------------------------------------
 const here = location.pathname.split("/")[2];
-const busy = () => document.querySelector("dialog[open]") || document.activeElement?.closest("#patients") || part("candidates")?.querySelector(".searched");
+// Somebody is deciding: what they decide on stays as they see it. Once it is decided, all is made new.
+const busy = () => document.querySelector("dialog[open]") || (part("decision") && (document.activeElement?.closest("#patients") || part("candidates")?.querySelector(".searched")));
 async function refresh() {
   const answer = await fetch(`/studies/${here}/parts`, { headers: { "HX-Request": "true" } });
   if (!answer.ok) return;
