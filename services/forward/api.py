@@ -136,8 +136,10 @@ async def echo(means: Means, destination_id: str) -> EchoResult:
     try:
         await means.kinds[destination.kind].echo(destination, means.settings)
     except (TransientError, PermanentError) as error:
-        form = "The destination is not usable: %(because)s" + ("" if str(error).endswith(".") else ".")
-        return _echoed(say("unusable", form, error.said), ok=False)
+        form = "The destination is not usable: %(because)s"
+        if str(error).endswith("."):
+            return _echoed(say("unusable-sentence", form, error.said), ok=False)
+        return _echoed(say("unusable", f"{form}.", error.said), ok=False)
     return _echoed(say("answers", "The destination answers."), ok=True)
 
 

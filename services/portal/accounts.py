@@ -1,12 +1,14 @@
 """Making and changing accounts and groups: for the API, the pages and the first start alike."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from kit.documents.port import Collection, D
 from kit.errors import NotFound, Refused, VersionConflict
 from kit.identity import ACCOUNTS, GROUPS, Account, Group, Principal, Role
 from kit.ids import derived_id, random_id
+from kit.saying import say
 from kit.service import Kit
+from schemas.shapes import Said
 from services.portal.audit import changing
 from services.portal.handlers import destination_names
 from services.portal.people.sessions import end_all
@@ -59,7 +61,7 @@ async def make_account(kit: Kit, by: Principal, account: Account) -> Account:
     check_account(account, await destination_names(kit))
     if await kit.documents.get(ACCOUNTS, account.id) is not None or await _name_is_used(kit, account):
         raise _taken()
-    await record(kit, by, "made", "account", account.id, ",".join(sorted(account.roles)))
+    await record(kit, by, "made", "account", account.id, roles(account.roles))
     try:
         return await kit.documents.save(ACCOUNTS, account)
     except VersionConflict as error:
@@ -80,7 +82,7 @@ async def change_account(kit: Kit, by: Principal, before: Account, changed: Acco
         for name in type(before).model_fields
         if name not in {"version", "causes"} and getattr(before, name) != getattr(changed, name)
     )
-    await record(kit, by, "changed", "account", before.id, ",".join(differing))
+    await record(kit, by, "changed", "account", before.id, fields(differing))
     changed.version = before.version
     await kit.documents.save(ACCOUNTS, changed)
     if not _RIGHTS.isdisjoint(differing) and changed.id != by.account.id:
@@ -99,7 +101,7 @@ async def save_group(kit: Kit, by: Principal, group: Group) -> Group:
     if any(other.name.casefold() == group.name.casefold() for other in others):
         raise Refused("name-taken", "There is a group of this name. Choose another, or change that one.")
     await _check_admins_without(kit, group, others)
-    await record(kit, by, "changed" if group.version else "made", "group", group.id, ",".join(group.roles))
+    await record(kit, by, "changed" if group.version else "made", "group", group.id, roles(group.roles))
     await kit.documents.save(GROUPS, group)
     for member in await members_of(kit, group.id):
         if member.id != by.account.id:
@@ -120,7 +122,19 @@ async def members_of(kit: Kit, group_id: str) -> list[Account]:
     return [account for account in await all_accounts(kit) if group_id in account.groups]
 
 
-async def record(kit: Kit, who: Principal, action: str, kind: str, object_id: str, detail: str = "") -> None:
+def fields(names: Iterable[str]) -> Said:
+    """Which were changed, for the audit trail."""
+    return say("entry-fields", "%(fields)s", fields=",".join(names))
+
+
+def roles(given: Iterable[Role]) -> Said | str:
+    names = ",".join(sorted(given))
+    return say("entry-roles", "%(roles)s", roles=names) if names else ""
+
+
+async def record(
+    kit: Kit, who: Principal, action: str, kind: str, object_id: str, detail: Said | str = ""
+) -> None:
     """Into the audit trail, before it is done."""
     await changing(
         kit, who.account, kit.clock(), action=action, kind=kind, object_id=object_id, detail=detail

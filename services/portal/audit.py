@@ -1,13 +1,16 @@
 """The audit trail: who decided, changed or saw what. Entries are inserted and never changed."""
 
 from datetime import datetime
+from typing import Any
 
 from kit.identity import Account, Principal
 from kit.ids import derived_id
+from kit.saying import say
 from kit.service import Kit
 from schemas.envelope import Event
 from schemas.forward import DeliveryRetried
 from schemas.portal import StudyDecided, StudyExpired
+from schemas.shapes import Said
 from schemas.validate import StudyRemoved
 from schemas.view import StudyViewed
 from services.portal.models import AuditEntry
@@ -20,7 +23,12 @@ _RETENTION = ("policy:retention", "Retention")
 async def decided(kit: Kit, event: StudyDecided) -> None:
     """Consumes our own event: the entry follows the decision even when the process dies in between."""
     decision = event.decision
-    detail = f"revision {decision.study_revision}, match {decision.match_revision}, by {decision.by.kind}"
+    numbers = {"revision": decision.study_revision, "match": decision.match_revision}
+    detail = (
+        say("entry-decided", "revision %(revision)s, match %(match)s, by person", **numbers)
+        if decision.by.kind == "person"
+        else say("entry-decided-by-policy", "revision %(revision)s, match %(match)s, by policy", **numbers)
+    )
     await _of_study(
         kit, event, decision.study_id, (decision.by.id, decision.by.name), decision.action, detail
     )
@@ -28,22 +36,24 @@ async def decided(kit: Kit, event: StudyDecided) -> None:
 
 async def viewed(kit: Kit, event: StudyViewed) -> None:
     """Who looked at the images, by whichever way: page, viewer, DICOMweb or share link."""
-    detail = f"link {event.grant_id[:12]}" if event.grant_id else ""
+    detail = by_link(event.grant_id) if event.grant_id else ""
     await _of_study(kit, event, event.study_id, (event.account_id, event.account), "viewed", detail)
 
 
 async def retried(kit: Kit, event: DeliveryRetried) -> None:
-    detail = f"delivery to {event.destination}"
+    detail = say("entry-delivery", "delivery to %(destination)s", destination=event.destination)
     await _of_study(kit, event, event.study_id, (event.account_id, event.account), "retried", detail)
 
 
 async def expired(kit: Kit, event: StudyExpired) -> None:
-    detail = f"rule {event.rule}, revision {event.study_revision}"
+    form = "rule %(rule)s, revision %(revision)s"
+    detail = say("entry-expired", form, rule=event.rule, revision=event.study_revision)
     await _of_study(kit, event, event.study_id, _RETENTION, "expired", detail)
 
 
 async def removed(kit: Kit, event: StudyRemoved) -> None:
-    detail = f"{event.instances} images, {event.bytes} bytes"
+    form = "%(instances)s images, %(bytes)s bytes"
+    detail = say("entry-removed", form, instances=event.instances, bytes=event.bytes)
     await _of_study(kit, event, event.study_id, _RETENTION, "images-removed", detail)
 
 
@@ -53,7 +63,7 @@ async def _of_study(
     study_id: str,
     who: tuple[str, str],
     action: str,
-    detail: str,
+    detail: Said | str,
 ) -> None:
     """What an event says was done to a study, entered once. `who`: id and name."""
     account_id, account = who
@@ -66,9 +76,20 @@ async def _of_study(
         action=action,
         kind="study",
         object_id=study_id,
-        detail=detail,
+        **detailed(detail),
     )
     await append(kit, entry)
+
+
+def by_link(grant_id: str) -> Said:
+    return say("entry-link", "link %(link)s", link=grant_id[:12])
+
+
+def detailed(detail: Said | str) -> dict[str, Any]:
+    """The fields of an entry that hold what there is to say besides."""
+    if isinstance(detail, str):
+        return {"detail": detail}
+    return {"detail": detail.text, "code": detail.code, "values": detail.values}
 
 
 async def changing(
@@ -79,7 +100,7 @@ async def changing(
     action: str,
     kind: str,
     object_id: str,
-    detail: str = "",
+    detail: Said | str = "",
 ) -> None:
     """Called before an administrator's change, so that none happens unrecorded."""
     entry = AuditEntry(
@@ -90,7 +111,7 @@ async def changing(
         action=action,
         kind=kind,
         object_id=object_id,
-        detail=detail,
+        **detailed(detail),
     )
     await append(kit, entry)
 

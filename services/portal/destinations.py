@@ -7,7 +7,7 @@ from kit.documents.port import Collection
 from kit.errors import NotFound, Refused, VersionConflict
 from kit.identity import ACCOUNTS, GROUPS, Account, Group, Principal
 from kit.service import Kit
-from services.portal.accounts import record
+from services.portal.accounts import fields, record
 from services.portal.rules.accounts import check_destination
 
 Sending = TypeVar("Sending", Account, Group)
@@ -48,7 +48,7 @@ async def change_destination(
         for name in type(before).model_fields
         if name not in {"version", "causes"} and getattr(before, name) != getattr(changed, name)
     )
-    await record(kit, by, "changed", "destination", before.id, ",".join(differing))
+    await record(kit, by, "changed", "destination", before.id, fields(differing))
     return await kit.documents.save(DESTINATIONS, changed)
 
 

@@ -80,6 +80,7 @@ async def forward_failed(kit: Kit, event: ForwardFailed) -> None:
         time=event.time,
         instances=event.sent,
         reason=event.reason,
+        said=event.said,
     )
     await _change(kit, event.study_id, event, False, lambda c: take_outcome(c, outcome))
 

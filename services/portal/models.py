@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from kit.documents.port import Collection, Doc, Instant
 from kit.tasks import TaskDoc
-from schemas.shapes import Decision, Demographics, Match, Proof, Sender, Study
+from schemas.shapes import Decision, Demographics, Match, Proof, Said, Sender, Study
 
 
 class Seen(BaseModel):
@@ -45,6 +45,8 @@ class Outcome(BaseModel):
     instances: int
     proof: Proof | None = None
     reason: str = ""
+    said: Said | None = None
+    """The reason, for readers of any language; None in those of a version that had it in English alone."""
 
 
 class Stage(BaseModel):
@@ -130,6 +132,9 @@ class AuditEntry(Doc):
     kind: str
     object_id: str
     detail: str = ""
+    code: str = ""
+    values: dict[str, str | int] = Field(default_factory=dict)
+    """The detail for readers of any language (schemas.shapes.Said); empty where it is nothing but data."""
 
 
 CASES = Collection(

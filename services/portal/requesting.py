@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 from kit.errors import Forbidden, NotFound, Refused, TransientError, VersionConflict
 from kit.identity import Account, Principal, Role, by_grant, token_id
 from kit.ids import secret_token
+from kit.saying import say
 from kit.service import Kit
 from kit.sessions import GRANTS, Grant
-from schemas.shapes import Person
+from schemas.shapes import Person, Said
 from services.portal.audit import changing
 from services.portal.people import tries
 from services.portal.people.letters import letter
@@ -86,7 +87,10 @@ async def ask(kit: Kit, who: Principal, wish: Ask) -> Asked:
     to = Person(name=wish.label, email=wish.email or None)
     mail = letter(kit, "upload-link", to, wish.language, path=path, expires_at=grant.expires_at)
     mails = [mail] if wish.email else []
-    await _note(kit, who, "asked-for-images", grant, f"until {grant.expires_at:%Y-%m-%d}, {grant.protection}")
+    until = f"{grant.expires_at:%Y-%m-%d}"
+    form = "until %(until)s, %(protection)s"
+    detail = say("entry-asked", form, until=until, protection=grant.protection)
+    await _note(kit, who, "asked-for-images", grant, detail)
     await kit.documents.save(GRANTS, grant, mails)
     return Asked(grant, path, pin, mailed=bool(mails))
 
@@ -185,7 +189,7 @@ async def _saved(kit: Kit, grant: Grant) -> bool:
     return True
 
 
-async def _note(kit: Kit, who: Principal, action: str, grant: Grant, detail: str = "") -> None:
+async def _note(kit: Kit, who: Principal, action: str, grant: Grant, detail: Said | str = "") -> None:
     await changing(
         kit,
         who.account,

@@ -14,6 +14,7 @@ from datetime import datetime
 
 from kit.errors import TransientError, VersionConflict
 from kit.identity import Principal
+from kit.saying import say
 from kit.service import Kit
 from kit.tasks import TaskRunner
 from schemas.portal import StudyExpired
@@ -70,8 +71,14 @@ class Retention:
         """Raises Refused. What was announced and does not fit any more stays. Who changes the policy also
         says that the clock is right."""
         rules.check({"in-pacs": in_pacs_days, "declined": declined_days}, undo_hours)
-        said = f"in the PACS: {in_pacs_days or 'for good'}, declined: {declined_days or 'for good'}, "
-        await record(self._kit, who, "retention-changed", "retention", POLICY, f"{said}{undo_hours} h")
+        detail = say(
+            "entry-retention",
+            "in the PACS: %(in_pacs)s, declined: %(declined)s, %(hours)s h",
+            in_pacs=in_pacs_days or "for good",
+            declined=declined_days or "for good",
+            hours=undo_hours,
+        )
+        await record(self._kit, who, "retention-changed", "retention", POLICY, detail)
         for _ in range(_TRIES):
             policy = await self.policy()
             policy.in_pacs_days, policy.declined_days = in_pacs_days, declined_days

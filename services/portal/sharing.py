@@ -15,12 +15,13 @@ from kit.documents.port import Collection, Doc, Has, Instant
 from kit.errors import Forbidden, NotFound, Refused, TransientError, VersionConflict
 from kit.identity import Principal, token_id
 from kit.ids import secret_token
+from kit.saying import say
 from kit.seal import MAIL, seal
 from kit.service import Kit
 from kit.sessions import GRANTS, Grant
 from schemas.portal import AccountMailRequested
 from schemas.shapes import Person
-from services.portal.audit import changing
+from services.portal.audit import by_link, changing
 from services.portal.models import CASES
 from services.portal.people import tries
 from services.portal.people.passwords import hash_password, verify_password
@@ -100,7 +101,13 @@ async def share(kit: Kit, who: Principal, study_id: str, wish: Wish) -> Shared:
     )
     path = f"/share/{secret}"
     mails = [_mail(kit, grant, "share", path, grant.expires_at)] if wish.email or wish.phone else []
-    detail = f"link {grant.id[:12]}, until {grant.expires_at:%Y-%m-%d}, {wish.protection}"
+    detail = say(
+        "entry-shared",
+        "link %(link)s, until %(until)s, %(protection)s",
+        link=grant.id[:12],
+        until=f"{grant.expires_at:%Y-%m-%d}",
+        protection=wish.protection,
+    )
     await changing(kit, who.account, now, action="share", kind="study", object_id=study_id, detail=detail)
     await kit.documents.save(GRANTS, grant, mails)
     return Shared(grant, path, pin, mailed=bool(mails))
@@ -143,7 +150,7 @@ async def revoke(kit: Kit, who: Principal, study_id: str, grant_id: str) -> None
             action="unshare",
             kind="study",
             object_id=study_id,
-            detail=f"link {grant.id[:12]}",
+            detail=by_link(grant.id),
         )
         try:
             await kit.documents.save(GRANTS, grant)

@@ -9,8 +9,9 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from schemas.shapes import Decision, Demographics, Match, Proof, Sender, Study
-from services.portal.models import Case
+from kit.saying import as_said, say
+from schemas.shapes import Decision, Demographics, Match, Proof, Said, Sender, Study
+from services.portal.models import Case, Stage
 from services.portal.rules.state import last
 
 
@@ -48,12 +49,14 @@ class ShownDelivery(BaseModel):
     instances: int = 0
     proof: Proof | None = None
     reason: str = ""
+    said: Said | None = None
 
 
 class ShownStage(BaseModel):
     stage: str
     time: datetime
     text: str = ""
+    said: Said | None = None
 
 
 class StudyDetail(BaseModel):
@@ -62,6 +65,7 @@ class StudyDetail(BaseModel):
     id: str
     state: str
     why: str
+    why_said: Said | None = None
     sender: Sender
     study_revision: int
     match_revision: int
@@ -77,6 +81,22 @@ class StudyDetail(BaseModel):
 def _why(case: Case, *, staff: bool) -> str:
     """Why a delivery failed names the hospital's own systems."""
     return case.why if staff or case.state != "failed" else ""
+
+
+def _why_said(case: Case) -> Said | None:
+    return next((o.said for o in case.outcomes if o.said is not None and o.reason == case.why), None)
+
+
+def _of_delivery(case: Case, stage: Stage) -> Said | None:
+    """What a stage says of a delivery."""
+    outcome = next((o for o in case.outcomes if stage.key == f"{stage.stage}-{o.delivery_id}"), None)
+    if outcome is None:
+        return None
+    if outcome.state == "failed":
+        reason = outcome.said or as_said(outcome.reason)
+        return say("not-delivered", "%(destination)s: %(because)s", reason, destination=outcome.destination)
+    form = "%(destination)s: %(count)s images."
+    return say("delivered", form, destination=outcome.destination, count=outcome.instances)
 
 
 def line(case: Case, study: Study, *, staff: bool) -> StudyLine:
@@ -106,6 +126,7 @@ def detail(case: Case, study: Study, *, staff: bool) -> StudyDetail:
         id=case.id,
         state=case.state,
         why=_why(case, staff=staff),
+        why_said=_why_said(case) if staff else None,
         sender=study.sender,
         study_revision=study.revision,
         match_revision=case.match.revision if case.match is not None else 0,
@@ -115,7 +136,12 @@ def detail(case: Case, study: Study, *, staff: bool) -> StudyDetail:
         decisions=shown,
         deliveries=_deliveries(case, staff=staff),
         timeline=[
-            ShownStage(stage=s.stage, time=s.time, text=s.text if staff else "")
+            ShownStage(
+                stage=s.stage,
+                time=s.time,
+                text=s.text if staff else "",
+                said=_of_delivery(case, s) if staff else None,
+            )
             for s in case.timeline
             if staff or s.stage not in {"matched", "unmatched"}
         ],
@@ -131,7 +157,9 @@ def _for_sender(decision: Decision) -> Decision:
 def _deliveries(case: Case, *, staff: bool) -> list[ShownDelivery]:
     shown = [
         ShownDelivery(**outcome.model_dump()).model_copy(
-            update={} if staff else {"destination": "PACS", "reason": "", "proof": outcome.proof}
+            update={}
+            if staff
+            else {"destination": "PACS", "reason": "", "said": None, "proof": outcome.proof}
         )
         for outcome in case.outcomes
     ]

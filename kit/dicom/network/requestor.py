@@ -94,7 +94,7 @@ class Association:
         if not 1 <= len(contexts) <= associate.CONTEXT_LIMIT:
             raise ValueError("an association takes 1 to 128 presentation contexts")
         pdu = associate.encode_request(called_ae, calling_ae, contexts)
-        name = f"{called_ae} at {host}:{port}"
+        name = f"{called_ae} {host}:{port}"
         wire = await connect(name, host, port, tls, timeouts.connect)
         try:
             wire.write([pdu])

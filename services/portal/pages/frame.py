@@ -28,6 +28,7 @@ from services.portal.pages import shown
 from services.portal.pages.forms import csrf_of, is_secure, keep_cookie
 from services.portal.pages.static import static_url
 from services.portal.texts import LANGUAGES, chosen, translated, translated_count
+from services.portal.texts.bycode import sentences
 
 LANGUAGE_COOKIE = "anteroom_language"
 _FLASH_COOKIE = "anteroom_flash"
@@ -224,6 +225,9 @@ def _templates() -> Environment:
         exact=pass_context(lambda c, time: shown.exact(c["language"], time, c["site"].zone)),
         day=pass_context(lambda c, text: shown.dicom_date(c["language"], text)),
         number=pass_context(lambda c, value: shown.number(value, c["language"])),
+        said=pass_context(lambda c, words: shown.said(words, c["language"])),
+        entry=pass_context(lambda c, found: shown.entry(found, c["language"])),
+        named=pass_context(lambda c, name: sentences("names", c["language"]).get(name, name)),
         finding=pass_context(lambda c, found: shown.finding(found, c["language"])),
         person=shown.person_name,
         size=shown.size,

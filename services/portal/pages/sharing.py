@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from kit.access import is_physician
 from kit.errors import Forbidden, NotFound, Refused
 from kit.identity import Principal, Role
+from kit.saying import say
 from kit.service import Caller, Kit, visitor
 from kit.sessions import Grant
 from schemas.shapes import Person
@@ -118,7 +119,9 @@ def routes(kit: Kit, settings: PortalSettings, live: Live) -> APIRouter:  # noqa
             action="unshare" if ends else "share",
             kind="study",
             object_id=study_id,
-            detail=f"{kind} {value}",
+            detail=say("entry-colleague", "account %(id)s", id=value)
+            if kind == "account"
+            else say("entry-department", "department %(name)s", name=value),
         )
         await (unshare_with if ends else share_with)(kit.documents, study_id, [person])
         live.changed(study_id)

@@ -7,13 +7,15 @@ the browser's own zone and keeps them current, in the same words, so that nothin
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
-from schemas.shapes import Finding
+from schemas.shapes import Finding, Said
+from services.portal.models import AuditEntry
 from services.portal.texts import translated as _t
-from services.portal.texts.bycode import sentence_for
+from services.portal.texts.bycode import sentence_for, sentences
 
 MONTHS = (
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sept", "Oct", "Nov", "Dec",
 )  # fmt: skip
+_DAYS = frozenset({"until"})
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
@@ -98,6 +100,34 @@ def finding(found: Finding, language: str) -> str:
         return found.text
     values = {**found.values, "count": found.count}
     return sentence % {name: number(value, language) for name, value in values.items()}
+
+
+def said(words: Said, language: str) -> str:
+    """In that language; in English where nobody translated it, or it lacks what the translation names."""
+    form = sentences("sayings", language).get(words.code)
+    if form is None:
+        return words.text
+    values = {name: _named(name, value, language) for name, value in words.values.items()}
+    values["because"] = "; ".join(said(clause, language) for clause in words.because)
+    try:
+        return form % values
+    except KeyError:
+        return words.text
+
+
+def _named(name: str, value: str | int, language: str) -> str:
+    """A number as people write it, a day, or names; those of ours, parted by commas, have names too."""
+    if isinstance(value, int):
+        return number(value, language)
+    if name in _DAYS:
+        return dicom_date(language, value.replace("-", ""))
+    names = sentences("names", language)
+    return ", ".join(names.get(f"{name}:{part}", part) for part in value.split(","))
+
+
+def entry(found: AuditEntry, language: str) -> str:
+    """What an entry of the audit trail says besides who did what."""
+    return said(Said(code=found.code, text=found.detail, values=found.values), language)
 
 
 def initials(name: str) -> str:

@@ -65,10 +65,12 @@ def link(key: bytes, head: Head, entry: AuditEntry) -> None:
 
 def digest(key: bytes, entry: AuditEntry) -> str:
     """Over everything the entry says, its place and the hash before it."""
-    said = [
+    said: list[Any] = [
         entry.seq, entry.previous, entry.ref, instant_text(entry.time), entry.account_id, entry.account,
         entry.action, entry.kind, entry.object_id, entry.detail,
     ]  # fmt: skip
+    if entry.code:
+        said += [entry.code, sorted(entry.values.items())]
     return _keyed(key, said)
 
 

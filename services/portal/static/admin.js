@@ -1,6 +1,7 @@
 // Parts of administration that other services answer: fetched from their API and written as text.
 
 import { toast } from "./app.js";
+import { named, said } from "./said.js";
 import { showTimes } from "./when.js";
 
 const failed = document.documentElement.dataset.failed;
@@ -10,7 +11,7 @@ async function ask(path, method = "GET") {
   const content = await answer.json().catch(() => ({}));
   // Readiness answers 503 with its findings when a door is shut.
   if (!answer.ok && content.error) throw new Error(content.error);
-  if (!answer.ok && path !== "/readyz") throw new Error(failed);
+  if (!answer.ok && !path.startsWith("/readyz")) throw new Error(failed);
   return content;
 }
 
@@ -23,7 +24,9 @@ function chip(tone, text) {
 
 function write(element, value) {
   const { kind, none } = element.dataset;
-  if (value === null || value === undefined || value === "") element.textContent = none ?? "–";
+  if (kind === "said" && value) element.textContent = said(value);
+  else if (kind === "name" && value) element.textContent = named(value);
+  else if (value === null || value === undefined || value === "") element.textContent = none ?? "–";
   else if (typeof value === "boolean") element.textContent = value ? element.dataset.true : element.dataset.false;
   else if (kind === "time") {
     const time = document.createElement("time");
@@ -45,12 +48,12 @@ async function fillChecks(place) {
     const line = document.createElement("li"), text = document.createElement("span"), head = document.createElement("b");
     line.className = "row";
     text.className = "grow";
-    head.textContent = name;
+    head.textContent = named(name);
     text.append(head);
     if (problem) {
       const why = document.createElement("span");
       why.className = "mini block";
-      why.textContent = problem;
+      why.textContent = said(problem);
       text.append(why);
     }
     line.append(text, problem ? chip("wait", place.dataset.not) : chip("ok", place.dataset.well));
@@ -89,7 +92,7 @@ document.addEventListener("click", async (event) => {
     const answer = document.getElementById(button.dataset.answer ?? "");
     if (answer) {
       answer.replaceChildren(content.ok ? chip("ok", button.dataset.well) : chip("stop", button.dataset.not));
-      if (!content.ok && content.text) toast(content.text, "stop");
+      if (!content.ok && content.said) toast(said(content.said), "stop");
     }
     if ("reloadAfter" in button.dataset) fill(button.closest("[data-list]"));
   } catch (error) { toast(error.message, "stop"); }

@@ -2,7 +2,9 @@
 
 `findings/<language>.toml`: what validation says of files. `code/name+name` is the sentence for a finding
 that has these numbers, none of them 0; `%(count)s` is always there. `refusals/<language>.toml`: what doors
-say to somebody who sends by a page.
+say to somebody who sends by a page. `sayings/<language>.toml`: everything said by a code (kit.saying).
+`names/<language>.toml`: what parts of the installation and kinds of messages are called, and the values that
+sentences name, as place:value.
 """
 
 import tomllib
@@ -36,6 +38,14 @@ def _named(key: str) -> set[str]:
 
 
 def for_scripts(language: str) -> dict[str, str]:
-    """All of them under keys such as finding:empty and refusal:busy."""
-    found = {f"finding:{code}": text for code, text in sentences("findings", language).items()}
-    return found | {f"refusal:{code}": text for code, text in sentences("refusals", language).items()}
+    """What is said of files, under keys such as finding:empty and refusal:busy."""
+    return _under("finding", "findings", language) | _under("refusal", "refusals", language)
+
+
+def sayings_for_scripts(language: str) -> dict[str, str]:
+    """What is said by a code, under keys such as said:silent, and names, such as name:hl7-door."""
+    return _under("said", "sayings", language) | _under("name", "names", language)
+
+
+def _under(key: str, kind: str, language: str) -> dict[str, str]:
+    return {f"{key}:{code}": text for code, text in sentences(kind, language).items()}

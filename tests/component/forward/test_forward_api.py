@@ -105,7 +105,7 @@ async def test_echo_says_in_plain_words_how_a_destination_is(site: Site, kit_env
         assert answer.json()["said"]["code"] == "answers"
     answer = await site.http.post("/api/destinations/pacs/echo", headers=admin)
     assert answer.json()["ok"] is False
-    assert answer.json()["text"].startswith("The destination is not usable: PACS at 127.0.0.1:")
+    assert answer.json()["text"].startswith("The destination is not usable: PACS 127.0.0.1:")
     (neighbour,) = answer.json()["said"]["because"]
     assert [clause["code"] for clause in neighbour["because"]] == ["connection-refused"]
     await site.running.destination(id="odd", host="127.0.0.1", port=1, called_ae="x" * 17)

@@ -256,7 +256,7 @@ async def test_a_destination_that_is_no_help_is_given_up_with_a_reason(
         await running.decide(event)
         delivery = await running.ended(event, "pacs")
         assert delivery.state is State.FAILED
-        assert delivery.last_error.startswith("Sending to pacs was given up: PACS at 127.0.0.1:")
+        assert delivery.last_error.startswith("Sending to pacs was given up: PACS 127.0.0.1:")
         assert len(await running.events("forward-failed")) == 1
 
 

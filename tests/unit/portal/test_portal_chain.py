@@ -32,6 +32,7 @@ def chain(count: int = 5, key: bytes = KEY) -> list[AuditEntry]:
         entry = AuditEntry(
             id="", time=NOW + timedelta(seconds=number), account_id="a1", account="Ada", action="saw",
             kind="study", object_id=f"s{number}", detail="by page", ref=f"r{number}",
+            code="entry-fields", values={"fields": "name", "count": number},
         )  # fmt: skip
         link(key, head, entry)
         head = Head(entry.seq or 0, entry.hash)
@@ -46,15 +47,27 @@ def test_a_chain_as_it_was_written_holds():
     assert check(KEY, Head(), []) == Head()
 
 
-FIELDS = ("time", "account_id", "account", "action", "kind", "object_id", "detail", "ref")
+FIELDS = ("time", "account_id", "account", "action", "kind", "object_id", "detail", "ref", "code", "values")
 
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_every_field_counts(name: str):
     entries = chain()
-    other = NOW + timedelta(days=1) if name == "time" else "other"
+    others = {"time": NOW + timedelta(days=1), "values": {"fields": "other", "count": 2}}
+    other = others.get(name, "other")
     entries[2] = entries[2].model_copy(update={name: other})
     assert check(KEY, Head(), entries) == Broken(3, "changed")
+
+
+def test_an_entry_of_a_version_without_codes_has_the_hash_it_had():
+    entries = chain(1)
+    entries[0].code, entries[0].values = "", {}
+    assert check(KEY, Head(), entries) == Broken(1, "changed"), "a code can't be taken away unseen"
+    plain = AuditEntry(
+        id="", time=NOW, account_id="a1", account="Ada", action="saw", kind="study", object_id="s",
+    )  # fmt: skip
+    link(KEY, Head(), plain)
+    assert plain.hash == "ff2a713a63bdcd6234957ea71c62475a899aa51d659fd98d3448073a00f3791f"
 
 
 def test_all_that_is_said_is_in_the_hash():

@@ -18,7 +18,8 @@ from services.portal.destinations import (
 )
 from services.portal.pages.admin.desk import Administrator, show
 from services.portal.pages.forms import read_form, text
-from services.portal.pages.frame import see_other
+from services.portal.pages.frame import language_of, see_other
+from services.portal.texts.bycode import sayings_for_scripts
 
 
 def add(router: APIRouter, kit: Kit) -> None:
@@ -29,7 +30,9 @@ def add(router: APIRouter, kit: Kit) -> None:
 
     @router.get("/destinations")
     async def destinations(request: Request, who: Principal = Administrator) -> Response:
-        return await show(request, who, "destinations", destinations=await all_destinations(kit))
+        found = await all_destinations(kit)
+        texts = sayings_for_scripts(language_of(request, who))
+        return await show(request, who, "destinations", destinations=found, texts=texts)
 
     @router.get("/destinations-new")
     async def new(request: Request, who: Principal = Administrator) -> Response:

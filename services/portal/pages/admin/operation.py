@@ -7,7 +7,8 @@ from kit.service import Kit
 from services.portal.accounts import record
 from services.portal.pages.admin.desk import Administrator, show
 from services.portal.pages.forms import read_form, text
-from services.portal.pages.frame import see_other
+from services.portal.pages.frame import language_of, see_other
+from services.portal.texts.bycode import sayings_for_scripts
 
 
 def add(router: APIRouter, kit: Kit) -> None:
@@ -19,7 +20,8 @@ def add(router: APIRouter, kit: Kit) -> None:
     async def queues(request: Request, who: Principal = Administrator) -> Response:
         lag = [(group, topic, events) for (group, topic), events in (await kit.bus.lag()).items() if events]
         letters = await kit.bus.dead_letters(limit=500)
-        return await show(request, who, "queues", lag=sorted(lag), letters=letters)
+        texts = sayings_for_scripts(language_of(request, who))
+        return await show(request, who, "queues", lag=sorted(lag), letters=letters, texts=texts)
 
     @router.post("/queues/replay")
     async def replay(request: Request, who: Principal = Administrator) -> Response:

@@ -11,8 +11,10 @@ from kit.identity import ACCOUNTS, Principal
 from kit.service import Kit
 from services.portal.models import AUDIT
 from services.portal.pages.admin.desk import Administrator, show
+from services.portal.pages.frame import language_of
 from services.portal.people.models import LOGINS
 from services.portal.settings import PortalSettings
+from services.portal.texts.bycode import sayings_for_scripts
 
 _DAY = timedelta(days=1)
 
@@ -38,4 +40,5 @@ def add(router: APIRouter, kit: Kit, settings: PortalSettings) -> None:
             free=disk.free,
             total=disk.total,
             second_factor=settings.second_factor,
+            texts=sayings_for_scripts(language_of(request, who)),
         )
