@@ -27,6 +27,7 @@ from schemas.shapes import Said
 _log = logging.getLogger(__name__)
 
 _AGAIN_S = 2.0
+_SAID_AGAIN_S = 60.0
 
 
 class WrongSiteKey(AnteroomError):
@@ -122,13 +123,18 @@ def open_cluster(settings: Settings, scratch: Path, *, clock: Clock = utc_now) -
 async def until_reached(
     what: str, attempt: Callable[[], Awaitable[None]], stop: asyncio.Event, state: Callable[[str], None]
 ) -> bool:
-    """Try until it works; False when told to stop before. `state` is told what is missing."""
+    """Try until it works; False when told to stop before. `state` is told what is missing; the log too, once
+    a minute while it stays the same."""
+    said, said_at = "", 0.0
     while not stop.is_set():
         try:
             await attempt()
             return True
         except TransientError as error:
-            _log.warning("%s: %s; trying again", what, error)
+            now = asyncio.get_running_loop().time()
+            if str(error) != said or now - said_at >= _SAID_AGAIN_S:
+                said, said_at = str(error), now
+                _log.warning("%s: %s; trying again until it works", what, error)
             state(str(error))
         try:
             await asyncio.wait_for(stop.wait(), _AGAIN_S)

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,14 @@ from kit.workers import BEHIND, Workers
 
 class DataFolderInUse(AnteroomError):
     """Another process owns the data folder."""
+
+
+class DataFolderUnusable(AnteroomError):
+    """It can't be made or written to."""
+
+
+class BadSiteKey(AnteroomError):
+    """The file of the site key can't be read, or holds no key."""
 
 
 class NotToBeStarted(AnteroomError):
@@ -55,9 +64,8 @@ def open_embedded(
     moving: bool = False,
 ) -> Embedded:
     """Take the data folder and open the adapters on it; `moving`: to move it away, not to serve.
-    Raises DataFolderInUse, NotToBeStarted."""
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = _take(data / "lock")
+    Raises DataFolderInUse, DataFolderUnusable, NotToBeStarted."""
+    lock = take(data)
     if not moving and (reason := marks.why_not(data)):
         lock.close()
         raise NotToBeStarted(reason)
@@ -84,13 +92,25 @@ def open_embedded(
 
 
 def site_key(path: Path) -> bytes:
-    """The installation's secret, 32 bytes, made at the first start. Losing it makes study ids unknown."""
-    if not path.exists():
-        temporary = path.with_suffix(".new")
-        write_private(temporary, secrets.token_hex(32))
-        temporary.rename(path)
-        sync_folder(path.parent)
-    return bytes.fromhex(path.read_text().strip())
+    """The installation's secret, 32 bytes, made at the first start. Losing it makes study ids unknown.
+    Raises BadSiteKey."""
+    try:
+        if not path.exists():
+            temporary = path.with_suffix(".new")
+            write_private(temporary, secrets.token_hex(32))
+            temporary.rename(path)
+            sync_folder(path.parent)
+        text = path.read_text().strip()
+    except OSError as error:
+        raise BadSiteKey(
+            f"The site key {path} can't be read or made: {error.strerror}. "
+            "Correct process.key_file, or its rights."
+        ) from error
+    if not re.fullmatch("[0-9a-fA-F]{64}", text):
+        raise BadSiteKey(
+            f"{path} does not hold a site key: 64 hexadecimal digits, as openssl rand -hex 32 makes them."
+        )
+    return bytes.fromhex(text)
 
 
 def write_private(path: Path, text: str) -> None:
@@ -103,14 +123,22 @@ def write_private(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
-def _take(path: Path) -> IO[str]:
-    file = path.open("w")
+def take(data: Path) -> IO[str]:
+    """Make the data folder and hold it for this process, until what is returned is closed.
+    Raises DataFolderInUse, DataFolderUnusable."""
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = (data / "lock").open("w")
+    except OSError as error:
+        raise DataFolderUnusable(
+            f"The data folder {data} can't be used: {error.strerror}. "
+            "Name another with --data, or mend its rights."
+        ) from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         file.close()
         raise DataFolderInUse(
-            f"The data folder {path.parent} is in use by another Anteroom. "
-            "Stop it, or give --data another folder."
+            f"The data folder {data} is in use by another Anteroom. Stop it, or give --data another folder."
         ) from error
     return file

@@ -6,6 +6,7 @@ shut, handlers and tasks finish, offsets are committed.
 """
 
 import asyncio
+import logging
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,6 +17,7 @@ from fastapi import FastAPI
 from anteroom import contracts, operations
 from anteroom.cluster import Cluster, Doors, collections, open_cluster, until_reached
 from anteroom.composition import BUILDERS
+from anteroom.embedded import take
 from anteroom.first_start import invite_first, open_accounts
 from anteroom.serving import (
     Server,
@@ -35,10 +37,12 @@ from kit.service import Service, stop_all
 from kit.web import build_app
 
 ALL = "all"
+_log = logging.getLogger(__name__)
 
 
 def run(settings: Settings, name: str) -> int:
-    """Serve until SIGTERM or SIGINT. Returns the exit status."""
+    """Serve until SIGTERM or SIGINT. Returns the exit status; raises DataFolderInUse: each process needs one
+    of its own, for spools and where it listens."""
     configure(settings.process.log_level)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(serve(settings, list(BUILDERS) if name == ALL else [name]))
@@ -48,7 +52,11 @@ def run(settings: Settings, name: str) -> int:
 async def serve(settings: Settings, names: Sequence[str], *, stop: asyncio.Event | None = None) -> None:
     stop = stop or asyncio.Event()
     stop_on_signals(stop)
-    settings.process.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with take(settings.process.data):
+        await _run(settings, names, stop)
+
+
+async def _run(settings: Settings, names: Sequence[str], stop: asyncio.Event) -> None:
     cluster = open_cluster(settings, settings.process.data / "spool")
     doors = Doors(cluster)
     services = [BUILDERS[name](cluster.kit, settings) for name in names]
@@ -74,7 +82,7 @@ async def _serve(
     stop: asyncio.Event,
 ) -> None:
     settings = cluster.settings
-    listener = listen(settings.http.host, settings.http.port)
+    listener = listen(settings.http.host, settings.http.port, "--http-port or http.port")
     server = Server(uvicorn_config(app, settings))
     serving = asyncio.create_task(server.serve([listener]))
     url = url_of(settings, listener)
@@ -119,6 +127,7 @@ async def _start(
     if not await until_reached("the bus", cluster.bus.start, stop, state):
         return
     doors.starting = None
+    _log.info("%s ready", ", ".join(names))
     await cluster.documents.keep_relaying(collections(names))
 
 

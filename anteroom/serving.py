@@ -11,8 +11,13 @@ import uvicorn
 
 from anteroom.embedded import write_private
 from anteroom.settings import Settings
+from kit.errors import AnteroomError
 from kit.http_protocol import BoundedHttpProtocol
 from kit.logging import tell_of_loop_trouble
+
+
+class CanNotListen(AnteroomError):
+    """The port is taken, or the address is none of this machine."""
 
 
 class Server(uvicorn.Server):
@@ -48,12 +53,20 @@ async def first_of(serving: "asyncio.Task[None]", stop: asyncio.Event) -> None:
     stopping.cancel()
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, setting: str) -> socket.socket:
+    """Raises CanNotListen, which names the setting."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((host, port))
-    listener.listen(512)
+    try:
+        listener.bind((host, port))
+        listener.listen(512)
+    except OSError as error:
+        listener.close()
+        raise CanNotListen(
+            f"The port {port} on {host} can't be opened: {error.strerror or error}. "
+            f"Free it, or choose another: {setting}."
+        ) from error
     listener.setblocking(False)
     return listener
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from anteroom import settings_words as words
 from kit.destinations import Destination
 from kit.errors import AnteroomError
 from kit.identity import Account
@@ -24,7 +25,8 @@ from services.upload.settings import UploadSettings
 from services.validate.settings import ValidateSettings
 from services.view.settings import ViewSettings
 
-_PREFIX = "ANTEROOM_"
+_OTHERS = frozenset({f"ANTEROOM_{name}" for name in ("CONFIG", "SERVER", "TOKEN", "TOKEN_FILE", "CA")})
+"""Variables that are no settings: read below, and by the command line."""
 
 
 class SettingsError(AnteroomError):
@@ -147,9 +149,12 @@ def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -
     try:
         settings = Settings.model_validate(content)
     except ValidationError as error:
-        lines = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
-        raise SettingsError("These settings can't be used: " + "; ".join(lines)) from error
+        raise SettingsError(words.of_validation(error, Settings)) from None
+    for name, model in (("accounts", Account), ("destinations", Destination)):
+        if wrong := words.of_rows(name, content.get(name, ()), model):
+            raise SettingsError(wrong)
     _check_exposure(settings.http)
+    _check_files(settings.http)
     return settings.model_copy(update={"site": _named(settings)})
 
 
@@ -187,36 +192,61 @@ def _read_file(path: Path | None) -> dict[str, Any]:
         return tomllib.loads(chosen.read_text())
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{chosen} is not valid TOML: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The settings file {chosen} can't be read: {_why(error)}.") from error
 
 
 def _environment() -> dict[str, dict[str, Any]]:
     found = {}
+    known = set(_OTHERS)
     for section, field in Settings.model_fields.items():
         name = field.alias or section
-        if values := _variables(f"{_PREFIX}{name}", field.annotation):
+        if values := _variables(f"{words.PREFIX}{name}", field.annotation, known):
             found[name] = values
+    given = [name for name in os.environ if name.startswith(words.PREFIX)]
+    sections = [field.alias or section for section, field in Settings.model_fields.items()]
+    if wrong := words.of_variables(given, known, sections):
+        raise SettingsError(wrong)
     return found
 
 
-def _variables(prefix: str, annotation: object) -> dict[str, Any]:
-    """What the environment says of one table of settings, tables within it included."""
+def _variables(prefix: str, annotation: object, known: set[str]) -> dict[str, Any]:
+    """What the environment says of one table of settings, tables within it included; all that it could say
+    is added to `known`."""
     if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
         return {}
     found: dict[str, Any] = {}
     for key, field in annotation.model_fields.items():
         variable = f"{prefix}_{key}".upper()
+        known |= {variable, f"{variable}_FILE"}
+        inner = _variables(variable, field.annotation, known)
         if variable in os.environ:
-            found[key] = _value(os.environ[variable])
+            found[key] = _value(variable, os.environ[variable])
         elif f"{variable}_FILE" in os.environ:
-            found[key] = Path(os.environ[f"{variable}_FILE"]).read_text().strip()
-        elif inner := _variables(variable, field.annotation):
+            found[key] = _secret(f"{variable}_FILE")
+        elif inner:
             found[key] = inner
     return found
 
 
-def _value(text: str) -> Any:
+def _value(variable: str, text: str) -> Any:
     """Lists and tables are given as JSON; everything else is converted by its field's type."""
-    return orjson.loads(text) if text[:1] in "[{" else text
+    try:
+        return orjson.loads(text) if text[:1] in "[{" else text
+    except orjson.JSONDecodeError as error:
+        raise SettingsError(f"{variable} is not valid JSON: lists and tables are given as such.") from error
+
+
+def _secret(variable: str) -> str:
+    path = os.environ[variable]
+    try:
+        return Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{variable} names {path}, which can't be read: {_why(error)}.") from error
+
+
+def _why(error: OSError | UnicodeDecodeError) -> str:
+    return (error.strerror or type(error).__name__) if isinstance(error, OSError) else "it is no text"
 
 
 def _check_exposure(http: HttpSettings) -> None:
@@ -226,3 +256,9 @@ def _check_exposure(http: HttpSettings) -> None:
             "http.host is reachable from other machines, but there is no TLS. Set http.tls_certificate and "
             "http.tls_key, or set http.behind_proxy = true when a proxy in front speaks TLS."
         )
+
+
+def _check_files(http: HttpSettings) -> None:
+    for name, path in (("tls_certificate", http.tls_certificate), ("tls_key", http.tls_key)):
+        if path is not None and not os.access(path, os.R_OK):
+            raise SettingsError(f"http.{name} names {path}, which is not there or may not be read.")

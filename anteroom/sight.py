@@ -21,13 +21,13 @@ Refresh = Callable[[], Awaitable[None]]
 
 @asynccontextmanager
 async def in_sight(settings: Settings, instance: str, refresh: Refresh) -> AsyncIterator[str]:
-    """Gives the address of /metrics, empty where it has no port of its own. Raises OSError when that port is
-    taken, PermanentError when traces are asked for and can't be sent from here."""
+    """Gives the address of /metrics, empty where it has no port of its own. Raises CanNotListen when that
+    port is taken, PermanentError when traces are asked for and can't be sent from here."""
     telemetry = settings.telemetry
     tracing = _tracing(telemetry, instance)
     address, server, serving = "", None, None
     if telemetry.metrics_port >= 0:
-        listener = listen(telemetry.metrics_host, telemetry.metrics_port)
+        listener = listen(telemetry.metrics_host, telemetry.metrics_port, "telemetry.metrics_port")
         address = f"http://{telemetry.metrics_host}:{listener.getsockname()[1]}/metrics"
         server = Server(_config(refresh))
         serving = asyncio.create_task(server.serve([listener]))

@@ -67,7 +67,7 @@ async def _serve(
     stop: asyncio.Event,
 ) -> None:
     kit = embedded.kit
-    listener = listen(settings.http.host, settings.http.port)
+    listener = listen(settings.http.host, settings.http.port, "--http-port or http.port")
     server = Server(uvicorn_config(app, settings))
     started: list[Service] = []
     try:

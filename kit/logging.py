@@ -98,6 +98,8 @@ def silence_libraries() -> None:
     reach ours. Helper processes call it too."""
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    # tries again by itself, and says so each time; what comes of it in the end is ours to tell
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     for module in ("pydicom", "pynetdicom", "pylibjpeg", "PIL"):
         warnings.filterwarnings("ignore", module=module)
 

@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 class Site(BaseModel):
     """What all services know of the installation. Secrets are never logged."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
     name: str = "Anteroom"
     url: str = "http://127.0.0.1:8080"
     zone: str = "UTC"

@@ -62,7 +62,8 @@ def up(**options: Any) -> None:
     except AnteroomError as error:
         raise Failure(str(error)) from error
     except OSError as error:
-        raise Failure(f"It could not start: {error.strerror or error}.") from error
+        where = f" ({error.filename})" if error.filename else ""
+        raise Failure(f"It could not start: {error.strerror or error}{where}.") from error
 
 
 @click.command()

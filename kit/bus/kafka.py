@@ -21,6 +21,7 @@ from kit import acts
 from kit.bus.client_logs import calm
 from kit.bus.kafka_log import KafkaLog
 from kit.bus.kafka_settings import LARGEST, LARGEST_RECORD, KafkaSettings, connection, ensure_topics, security
+from kit.bus.kafka_words import why
 from kit.bus.lanes import Lanes
 from kit.bus.letters import TOPIC as LETTERS
 from kit.bus.letters import Letter, Letters
@@ -107,7 +108,7 @@ class KafkaBus:
         except _TROUBLE as error:
             await asyncio.gather(*(lanes.close(0) for lanes in self._lanes.values()))
             await consumers.stop()
-            raise Unavailable("Kafka", type(error).__name__) from error
+            raise Unavailable("Kafka", why(error)) from error
         self._consumers = consumers
         await self._tail.start()
 
@@ -317,7 +318,7 @@ class KafkaBus:
                     raise outcome
         except _TROUBLE as error:
             self._drop(broker)
-            raise Unavailable("Kafka", type(error).__name__) from error
+            raise Unavailable("Kafka", why(error)) from error
 
     async def _connected(self) -> KafkaBroker:
         """The producing side, with all topics there. Raises Unavailable, at once for a while after a failure:
@@ -336,7 +337,7 @@ class KafkaBus:
                     self._away_until = loop.time() + _AGAIN_S
                     if isinstance(error, Unavailable):
                         raise
-                    raise Unavailable("Kafka", type(error).__name__) from error
+                    raise Unavailable("Kafka", why(error)) from error
                 self._producer = broker
             return self._producer
 

@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 from kit.bus.kafka import POSITION, partition_of
 from kit.bus.kafka_log import KafkaLog, Offsets
 from kit.bus.kafka_settings import LARGEST_RECORD, KafkaSettings, connection, ensure_topics
+from kit.bus.kafka_words import why
 from kit.bus.letters import TOPIC as LETTERS
 from kit.bus.letters import Letter
 from kit.bus.letters import read as read_letter
@@ -141,7 +142,7 @@ class KafkaEntries:
             finally:
                 await producer.stop()
         except _TROUBLE as error:
-            raise Unavailable("Kafka", type(error).__name__) from error
+            raise Unavailable("Kafka", why(error)) from error
 
     async def set_positions(
         self, topics: Mapping[str, Sequence[str]], waiting: Mapping[str, set[int]]
@@ -173,7 +174,7 @@ class KafkaEntries:
             finally:
                 await consumer.stop()
         except _TROUBLE as error:
-            raise Unavailable("Kafka", type(error).__name__) from error
+            raise Unavailable("Kafka", why(error)) from error
 
     async def _partitions(self, topics: Iterable[str]) -> list[TopicPartition]:
         return await self._log.partitions([self._settings.prefix + topic for topic in topics])
@@ -203,7 +204,7 @@ class KafkaEntries:
             finally:
                 await consumer.stop()
         except _TROUBLE as error:
-            raise Unavailable("Kafka", type(error).__name__) from error
+            raise Unavailable("Kafka", why(error)) from error
 
 
 class Appending:

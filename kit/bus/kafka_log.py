@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import IllegalStateError, KafkaError
 
+from kit.bus.kafka_words import why
 from kit.errors import Unavailable
 
 Offsets = dict[TopicPartition, int]
@@ -124,7 +125,7 @@ class KafkaLog:
                     yield self._consumer, self._admin
             except (KafkaError, IllegalStateError, OSError, TimeoutError) as error:
                 await self.close()
-                raise Unavailable("Kafka", type(error).__name__) from error
+                raise Unavailable("Kafka", why(error)) from error
 
     async def _open(self) -> None:
         await self.close()

@@ -11,8 +11,9 @@ from aiokafka.errors import for_code
 from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
+from kit.bus.kafka_words import why
 from kit.bus.letters import TOPIC as LETTERS
-from kit.errors import Unavailable
+from kit.errors import PermanentError, Unavailable
 from schemas.catalogue import LOGS
 
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
@@ -22,6 +23,10 @@ LARGEST_RECORD = 2 * LARGEST + (1 << 20)
 """A dead letter holds its event as a text within a text."""
 
 _SECURITIES = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
+_MAKES = {
+    True: "it was made a moment ago, or a broker is away",
+    False: "kafka.create_topics is off, so make it (k8s/components/kafka/topics.yaml, anteroom index)",
+}
 _EXISTS = 36
 _LOOKS = 50
 _LOOK_AGAIN_S = 0.1
@@ -48,11 +53,18 @@ class KafkaSettings:
 
 
 def security(settings: KafkaSettings) -> BaseSecurity:
+    """Raises PermanentError when its files can't be used."""
     context = None
     if settings.tls:
-        context = ssl.create_default_context(cafile=settings.ca_file or None)
-        if settings.certificate_file:
-            context.load_cert_chain(settings.certificate_file, settings.key_file or None)
+        try:
+            context = ssl.create_default_context(cafile=settings.ca_file or None)
+            if settings.certificate_file:
+                context.load_cert_chain(settings.certificate_file, settings.key_file or None)
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise PermanentError(
+                f"kafka.ca_file, kafka.certificate_file or kafka.key_file can't be used: {reason}."
+            ) from error
     if settings.username:
         kind = _SECURITIES[settings.mechanism]
         return kind(settings.username, settings.password, ssl_context=context, use_ssl=settings.tls)
@@ -80,14 +92,16 @@ async def ensure_topics(settings: KafkaSettings, names: Iterable[str]) -> None:
             answer = await admin.create_topics([wanted[name] for name in missing])
             for name, code, *_ in answer.topic_errors:
                 if code not in (0, _EXISTS):
-                    raise Unavailable("Kafka", f"topic {name} can't be made: {for_code(code).__name__}")
+                    raise Unavailable("Kafka", f"topic {name} can't be made: {why(for_code(code))}")
         for _ in range(_LOOKS):
             if not missing:
                 return
             await asyncio.sleep(_LOOK_AGAIN_S)
             missing = await _missing(admin, wanted)
         if missing:
-            raise Unavailable("Kafka", f"topic {missing[0]} is not there yet")
+            raise Unavailable(
+                "Kafka", f"topic {missing[0]} is not there yet: {_MAKES[settings.create_topics]}"
+            )
     finally:
         await admin.close()
 

@@ -30,6 +30,7 @@ from pymongo.read_concern import ReadConcern
 from kit import acts
 from kit.clock import Clock
 from kit.documents.conditions import declared, known, member_field, plain, read_cursor, write_cursor
+from kit.documents.mongo_words import why
 from kit.documents.port import Collection, D, Has, HasPrefix, In, Page, Range, Where, instant_text
 from kit.errors import NoSpace, PermanentError, StoreAway, TransientError, Unavailable, VersionConflict
 from schemas.envelope import Event
@@ -62,19 +63,26 @@ class Mongo:
 
     def __init__(self, settings: MongoSettings) -> None:
         milliseconds = int(settings.timeout_s * 1000)
-        self._client: AsyncIOMotorClient[Any] = AsyncIOMotorClient(
-            settings.url,
-            appname="anteroom",
-            maxPoolSize=settings.pool,
-            maxConnecting=4,
-            waitQueueTimeoutMS=milliseconds,
-            serverSelectionTimeoutMS=milliseconds,
-            connectTimeoutMS=milliseconds,
-            socketTimeoutMS=milliseconds,
-            # the driver leaves it away by itself where the server is no replica set
-            retryWrites=True,
-            uuidRepresentation="standard",
-        )
+        try:
+            self._client: AsyncIOMotorClient[Any] = AsyncIOMotorClient(
+                settings.url,
+                appname="anteroom",
+                maxPoolSize=settings.pool,
+                maxConnecting=4,
+                waitQueueTimeoutMS=milliseconds,
+                serverSelectionTimeoutMS=milliseconds,
+                connectTimeoutMS=milliseconds,
+                socketTimeoutMS=milliseconds,
+                # the driver leaves it away by itself where the server is no replica set
+                retryWrites=True,
+                uuidRepresentation="standard",
+            )
+        except (PyMongoError, ValueError):
+            # the error may repeat what stands there
+            raise PermanentError(
+                "mongo.url can't be used: it is mongodb://user:password@host:port/?options, with @ : / % "
+                "in user and password written as %40 %3A %2F %25; the name of mongodb+srv:// must be in DNS"
+            ) from None
         self.database: AsyncIOMotorDatabase[Any] = self._client.get_database(settings.database)
 
     async def ping(self) -> None:
@@ -339,9 +347,9 @@ class StoreErrors:
         if code == self._FULL:
             raise NoSpace("disk-full", "The storage is full. Please send it again later.") from error
         if isinstance(error, ConnectionFailure):
-            raise StoreAway("document store", type(error).__name__) from error
+            raise StoreAway("document store", why(error)) from error
         if isinstance(error, PyMongoError):
-            raise Unavailable("document store", type(error).__name__) from error
+            raise Unavailable("document store", why(error)) from error
 
 
 def _loaded(collection: Collection[D], found: dict[str, Any]) -> D:

@@ -21,6 +21,7 @@ from urllib3.exceptions import HTTPError
 from kit.errors import NoSpace, NotFound, StoreAway, Unavailable
 from kit.objects.keys import checked
 from kit.objects.port import ObjectStat
+from kit.objects.s3_words import why
 from kit.seekable import Seekable
 
 _BLOCK = 1 << 20
@@ -67,7 +68,10 @@ class S3Objects:
         """Raises Unavailable when the store does not answer or has no such bucket for us."""
         with _errors():
             if not self._client.bucket_exists(self._settings.bucket):
-                raise Unavailable("object store", f"there is no bucket {self._settings.bucket}")
+                raise Unavailable(
+                    "object store",
+                    f"there is no bucket {self._settings.bucket}: make it, or correct s3.bucket",
+                )
 
     def ensure_bucket(self) -> None:
         """Make the bucket when it is not there (idempotent)."""
@@ -279,6 +283,6 @@ def _errors() -> Iterator[None]:
             raise NotFound("no-object", "That content is no longer here.") from error
         if error.code in ("XMinioStorageFull", "QuotaExceeded"):
             raise NoSpace("disk-full", "The storage is full. Please send it again later.") from error
-        raise Unavailable("object store", str(error.code)) from error
+        raise Unavailable("object store", why(error, str(error.code))) from error
     except (MinioException, HTTPError, OSError) as error:
-        raise StoreAway("object store", type(error).__name__) from error
+        raise StoreAway("object store", why(error)) from error

@@ -1,7 +1,8 @@
 """`python -m scripts.engines up|down|install|status [NAME…]`: Kafka, MongoDB protocol and S3 on loopback.
 
 Names: kafka, mongo (mongo-java-server), ferretdb, s3 (MinIO). Without names: kafka, mongo, s3.
-Everything lives in .engines/ of this checkout; ports.json there says which port each has.
+Everything lives in .engines/ of this checkout; ports.json there says which port each has, and
+cluster.toml is a settings file for `anteroom run` on them.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import sys
 from pathlib import Path
 
 from scripts.engines.install import INSTALL, Missing
-from scripts.engines.run import ports, start, stop
+from scripts.engines.run import ports, start, stop, write_settings
 
 ROOT = Path(__file__).parents[2] / ".engines"
 _USUAL = ("kafka", "mongo", "s3")
@@ -31,8 +32,12 @@ def main(arguments: list[str] | None = None) -> int:
     if chosen.action in ("up", "install"):
         for name in chosen.names or _USUAL:
             missing |= not _up(name, chosen.port if len(chosen.names) == 1 else None, chosen.action == "up")
-    for name, port in ports(ROOT).items():
+    found = ports(ROOT)
+    for name, port in found.items():
         sys.stdout.write(f"{name:<9} 127.0.0.1:{port}\n")
+    if all(name in found for name in _USUAL):
+        path = write_settings(ROOT, found)
+        sys.stdout.write(f"Settings that name them: {path}. Try: anteroom run all --config {path}\n")
     return int(missing)
 
 

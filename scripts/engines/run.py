@@ -2,11 +2,12 @@
 
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from scripts.engines.install import Missing
@@ -83,6 +84,36 @@ def running(root: Path, name: str) -> bool:
 def ports(root: Path) -> dict[str, int]:
     """The ports of the engines that run."""
     return {name: entry["port"] for name, entry in _read(root).items() if running(root, name)}
+
+
+def write_settings(root: Path, found: Mapping[str, int]) -> Path:
+    """A settings file for `anteroom run` on these engines: with a key and a token made once."""
+    path = root / "cluster.toml"
+    token = root / "admin.token"
+    if not token.exists():
+        token.touch(0o600)
+        token.write_text(secrets.token_urlsafe(32))
+    temporary = path.with_suffix(".new")
+    temporary.write_text(f"""\
+# Written by `make engines`; copy it before you change it.
+[process]
+workers = 1
+key_file = "{root / "site.key"}"
+admin_token = "{token.read_text().strip()}"
+[kafka]
+servers = "127.0.0.1:{found["kafka"]}"
+partitions = 8
+[mongo]
+url = "mongodb://127.0.0.1:{found["mongo"]}"
+[s3]
+endpoint = "127.0.0.1:{found["s3"]}"
+access_key = "{ACCESS_KEY}"
+secret_key = "{SECRET_KEY}"
+secure = false
+""")
+    temporary.chmod(0o600)
+    temporary.rename(path)
+    return path
 
 
 def _kafka(folder: Path, port: int) -> list[str]:

@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class ForwardSettings(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     per_destination: int = Field(default=2, ge=1, description="deliveries under way to one destination")
     max_attempts: int = Field(

@@ -13,7 +13,7 @@ Language = Literal["en", "de"]
 class EmailSettings(BaseModel):
     """Email is on when `host` and `sender` are set."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
     host: str = ""
     port: int = Field(default=587, ge=1, le=65535)
     tls: Literal["none", "starttls", "tls"] = "starttls"
@@ -41,7 +41,7 @@ class EmailSettings(BaseModel):
 class SmsSettings(BaseModel):
     """SMS is on when account, token and sender are set."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
     account_sid: str = ""
     auth_token: SecretStr = SecretStr("")
     sender: str = Field(default="", description="phone number (E.164) or messaging service SID (MG…)")
@@ -59,7 +59,7 @@ class SmsSettings(BaseModel):
 
 
 class NotifySettings(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
     email: EmailSettings = EmailSettings()
     sms: SmsSettings = SmsSettings()
     staff: tuple[Person, ...] = Field(default=(), description="who hears of failures")

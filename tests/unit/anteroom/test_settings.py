@@ -75,3 +75,63 @@ def test_what_is_wrong_is_named(text: str, said: str, tmp_path: Path) -> None:
 def test_a_named_file_must_exist(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="does not exist"):
         load(tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[http]\nprot = 1\n", r"http\.prot is no setting \(did you mean http\.port\?\)"),
+        ("[kafak]\n", r"kafak is no setting \(did you mean kafka\?\)"),
+        ('[[accounts]]\nid = "a"\nname = "A"\nadresses = ["::1"]\n', r"did you mean addresses"),
+        ('[notify.email]\nhots = "x"\n', r"did you mean notify\.email\.host"),
+    ],
+)
+def test_a_misspelt_setting_is_told_from_the_right_one(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "anteroom.toml").write_text(text)
+    with pytest.raises(SettingsError, match=said):
+        load()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("ANTEROOM_KAFKA_SERVER", "did you mean ANTEROOM_KAFKA_SERVERS"),
+        ("ANTEROOM_KAFAK_SERVERS", "did you mean ANTEROOM_KAFKA_SERVERS"),
+        ("ANTEROOM_MATCH_ALLOWED_FROM", "ANTEROOM_MATCH_ALLOWED_FROM is no setting"),
+    ],
+)
+def test_a_misspelt_variable_is_not_passed_over(
+    name: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "hush")
+    with pytest.raises(SettingsError, match=said) as caught:
+        load()
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ANTEROOM_PORTAL_SERVICE_HOST", "ANTEROOM_PORTAL_PORT_8080_TCP_ADDR", "ANTEROOM_WEATHER", "ANTEROOM_CA"],
+)
+def test_variables_that_are_meant_for_others_are_no_matter(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "x")
+    load()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("ANTEROOM_HTTP_PROXIES", '["10.0.0.0', "ANTEROOM_HTTP_PROXIES is not valid JSON"),
+        ("ANTEROOM_S3_SECRET_KEY_FILE", "absent", "ANTEROOM_S3_SECRET_KEY_FILE names absent"),
+        ("ANTEROOM_HTTP_TLS_CERTIFICATE", "absent.crt", "http.tls_certificate names absent.crt"),
+        ("ANTEROOM_CONFIG", ".", "can't be read: Is a directory"),
+    ],
+)
+def test_a_variable_that_can_not_be_used_is_named(
+    name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=said):
+        load()
