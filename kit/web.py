@@ -126,7 +126,11 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    texts = {404: "There is nothing at this address.", 405: "This address does not take that method."}
+    texts = {
+        404: "There is nothing at this address.",
+        405: "This address does not take that method.",
+        413: "This is more than can be taken in here at once. Make it shorter, and try again.",
+    }
     text = texts.get(error.status_code, str(error.detail))
     response = await _told(request, error.status_code, "http", text)
     response.headers.update(error.headers or {})

@@ -2,6 +2,8 @@
 
 from functools import partial
 
+from fastapi import APIRouter
+
 from kit.service import Kit, Service
 from schemas.forward import DeliveryRetried, ForwardFailed, StudyForwarded
 from schemas.match import StudyMatched, StudyUnmatched
@@ -45,6 +47,8 @@ from services.portal.tracking import handlers as tracks
 from services.portal.witness import Witness
 
 GROUP = "portal"
+_LARGEST_BODY = 8 << 20
+"""Bytes of a form or of what a program sends, counted while they come. Images go to upload."""
 
 
 def build(kit: Kit, settings: PortalSettings) -> Service:
@@ -101,7 +105,7 @@ def build(kit: Kit, settings: PortalSettings) -> Service:
     ]
     return Service(
         "portal",
-        routers=[
+        routers=_bounded(
             api.routes(kit, settings.page_limit),
             admin.routes(kit),
             directory.routes(kit),
@@ -109,9 +113,16 @@ def build(kit: Kit, settings: PortalSettings) -> Service:
             requesting_api.routes(kit),
             retention_api.routes(retention),
             *pages,
-        ],
+        ),
         start=[one.start for one in running],
         stop=[*(one.stop for one in reversed(running)), live.stop],
         gauges={"waiting studies": partial(measure_waiting, kit)},
         error_page=error_page,
     )
+
+
+def _bounded(*routers: APIRouter) -> list[APIRouter]:
+    whole = APIRouter(max_body_size=_LARGEST_BODY)
+    for router in routers:
+        whole.include_router(router)
+    return [whole]

@@ -10,7 +10,7 @@ from hashlib import sha256
 from fastapi import Request, Response
 from starlette.datastructures import FormData
 
-from kit.errors import Forbidden
+from kit.errors import Forbidden, TooLarge
 from kit.ids import secret_token
 from kit.service import require_same_origin
 from kit.sessions import COOKIE
@@ -19,6 +19,7 @@ FIELD = "csrf"
 _FORM_COOKIE = "anteroom_form"
 _HEADER = "x-csrf-token"
 _MOST_FIELDS = 500
+_LARGEST = 1 << 20
 
 
 def csrf_of(request: Request) -> str:
@@ -40,8 +41,13 @@ def keep_cookie(request: Request, response: Response) -> None:
 
 
 async def read_form(request: Request, *, files: int = 0) -> FormData:
-    """The fields of a form that one of our own pages sent. Raises Forbidden otherwise."""
+    """The fields of a form that one of our own pages sent. Raises Forbidden otherwise, and TooLarge."""
     require_same_origin(request)
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > _LARGEST:
+        raise TooLarge(
+            "too-large", "This is more than can be taken in here at once. Make it shorter, and try again."
+        )
     form = await request.form(max_files=files, max_fields=_MOST_FIELDS)
     given = form.get(FIELD) or request.headers.get(_HEADER) or ""
     secrets = [request.cookies.get(COOKIE), request.cookies.get(_FORM_COOKIE)]

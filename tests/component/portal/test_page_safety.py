@@ -48,6 +48,19 @@ async def test_a_form_without_its_token_changes_nothing(house: House, token: str
     assert "open for too long" in answer.text
 
 
+async def test_more_than_a_form_may_hold_is_refused_in_a_sentence(house: House):
+    await house.person(ANNA, Role.SEND)
+    browser = house.browser()
+    await browser.sign_in(ANNA)
+    await browser.post("/account/profile", name="x" * 2_000_000)
+    assert browser.status == 413
+    assert "more than can be taken in here at once" in browser.text
+    nobody = house.browser()
+    for path in ("/login", "/api/studies/search"):
+        answer = await nobody.http.post(path, json={"q": "x" * 9_000_000})
+        assert answer.status_code == 413, path
+
+
 async def test_a_token_is_worth_nothing_in_another_session(house: House):
     await house.person(ANNA, Role.SEND)
     await house.person("bo@clinic.example", Role.SEND)
