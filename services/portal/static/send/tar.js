@@ -6,7 +6,8 @@ const BLOCK = 512, MOST_IN_FORM = 64, text = new TextEncoder();
 // What a tar holds beside its members, and what it takes for one.
 export const END = 2 * BLOCK;
 export function room(name, size) {
-  return headers(name, size).reduce((sum, piece) => sum + piece.length, size + padding(size).length);
+  const before = plain(name, size) ? BLOCK : headers(name, size).reduce((sum, piece) => sum + piece.length, 0);
+  return before + size + padding(size).length;
 }
 
 export class Tar {
@@ -52,9 +53,13 @@ export class Tar {
   }
 }
 
+// Whether a header of the old form (ustar) says it all.
+function plain(name, size) {
+  return name.length <= 100 && /^[\x20-\x7e]*$/.test(name) && size < 8 ** 11;
+}
+
 function headers(name, size) {
-  const plain = name.length <= 100 && /^[\x20-\x7e]*$/.test(name) && size < 8 ** 11;
-  if (plain) return [header(name, size, "0")];
+  if (plain(name, size)) return [header(name, size, "0")];
   const record = paxRecord("path", name) + (size >= 8 ** 11 ? paxRecord("size", String(size)) : "");
   const bytes = text.encode(record);
   return [header("pax", bytes.length, "x"), bytes, padding(bytes.length), header(`${name.split("/")[0]}/file`, size, "0")];
@@ -79,19 +84,13 @@ function paxRecord(key, value) {
 }
 
 function header(name, size, type) {
+  const octal = Math.min(size, 8 ** 11 - 1).toString(8).padStart(11, "0");
+  const begin = `${name.padEnd(100, "\0")}0000644\0${"0000000\0".repeat(2)}${octal}\0${"0".repeat(11)}\0`;
+  const end = `${type}${"\0".repeat(100)}ustar\0` + "00";
   const block = new Uint8Array(BLOCK);
-  const put = (value, at) => block.set(text.encode(value), at);
-  put(name, 0);
-  put("0000644\0", 100);
-  put("0000000\0", 108);
-  put("0000000\0", 116);
-  put(`${Math.min(size, 8 ** 11 - 1).toString(8).padStart(11, "0")}\0`, 124);
-  put("00000000000\0", 136);
-  put("        ", 148);
-  put(type, 156);
-  put("ustar\0" + "00", 257);
+  text.encodeInto(`${begin}        ${end}`, block);
   const sum = block.reduce((total, byte) => total + byte, 0);
-  put(`${sum.toString(8).padStart(6, "0")}\0 `, 148);
+  text.encodeInto(`${sum.toString(8).padStart(6, "0")}\0 `, block.subarray(148));
   return block;
 }
 
