@@ -23,6 +23,7 @@ from anteroom.serving import (
 )
 from anteroom.settings import Settings
 from anteroom.sight import in_sight
+from kit.heap import settle
 from kit.logging import configure
 from kit.service import Service, stop_all
 from kit.web import build_app
@@ -91,6 +92,7 @@ async def _serve(
 
 
 async def _announce(settings: Settings, url: str, doors: dict[str, str]) -> None:
+    settle()
     data = settings.process.data
     welcome = data / "welcome.link"
     lines = [

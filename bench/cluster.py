@@ -1,5 +1,6 @@
 """Services on the real engines, each a process on loopback, with topics, database and bucket of their own."""
 
+import asyncio
 import os
 import secrets
 import signal
@@ -14,8 +15,10 @@ from pathlib import Path
 import httpx
 import psutil
 
+from anteroom.cluster import open_cluster
 from anteroom.settings import Settings, load
 from bench.servers import free_port
+from kit.bus.kafka_settings import KafkaSettings, remove_topics
 from scripts.engines.__main__ import ROOT, main
 from scripts.engines.run import ACCESS_KEY, SECRET_KEY, ports
 
@@ -113,6 +116,18 @@ secure = false
             one.process.wait()
         self.running.clear()
 
+    async def remove(self) -> None:
+        """Take its topics, documents and objects away: thousands of partitions that nobody reads slow Kafka
+        down for whoever measures next."""
+        settings = self.settings
+        await remove_topics(KafkaSettings(**settings.kafka.model_dump()))
+        opened = open_cluster(settings, self.folder / "removing")
+        await opened.mongo.database.client.drop_database(self.name)
+        await asyncio.to_thread(opened.objects.ensure_bucket)
+        for found in [*opened.objects.list("")]:
+            opened.objects.delete(found.key)
+        await opened.close()
+
     def cpu_seconds(self) -> float:
         """Of the services that run, with their helpers."""
         found = 0.0
@@ -141,6 +156,7 @@ def cluster(folder: Path, more: str = "") -> Iterator[Cluster]:
         yield found
     finally:
         found.kill()
+        asyncio.run(found.remove())
 
 
 def engine_cpu_seconds() -> float:

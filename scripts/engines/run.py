@@ -12,7 +12,14 @@ from pathlib import Path
 
 from scripts.engines.install import Missing
 
-_JAVA = ("java", "-Xmx256m", "-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+_JAVA = (
+    "java",
+    "-Xmx256m",
+    "-Xms64m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+ExitOnOutOfMemoryError",
+)
 ACCESS_KEY = "anteroom"
 SECRET_KEY = "anteroom-engines"
 _READY_S = 120
