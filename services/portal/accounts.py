@@ -11,6 +11,7 @@ from kit.service import Kit
 from schemas.shapes import Said
 from services.portal.audit import changing
 from services.portal.handlers import destination_names
+from services.portal.people.finding import note
 from services.portal.people.sessions import end_all
 from services.portal.rules.accounts import check_account, check_admin_left, check_group
 
@@ -63,9 +64,11 @@ async def make_account(kit: Kit, by: Principal, account: Account) -> Account:
         raise _taken()
     await record(kit, by, "made", "account", account.id, roles(account.roles))
     try:
-        return await kit.documents.save(ACCOUNTS, account)
+        made = await kit.documents.save(ACCOUNTS, account)
     except VersionConflict as error:
         raise _taken() from error
+    await note(kit, made)
+    return made
 
 
 async def change_account(kit: Kit, by: Principal, before: Account, changed: Account) -> Account:
@@ -85,6 +88,7 @@ async def change_account(kit: Kit, by: Principal, before: Account, changed: Acco
     await record(kit, by, "changed", "account", before.id, fields(differing))
     changed.version = before.version
     await kit.documents.save(ACCOUNTS, changed)
+    await note(kit, changed)
     if not _RIGHTS.isdisjoint(differing) and changed.id != by.account.id:
         await end_all(kit, changed.id)
     kit.identity.forget()
@@ -104,6 +108,7 @@ async def save_group(kit: Kit, by: Principal, group: Group) -> Group:
     await record(kit, by, "changed" if group.version else "made", "group", group.id, roles(group.roles))
     await kit.documents.save(GROUPS, group)
     for member in await members_of(kit, group.id):
+        await note(kit, member)
         if member.id != by.account.id:
             await end_all(kit, member.id)
     kit.identity.forget()

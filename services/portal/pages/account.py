@@ -14,7 +14,7 @@ from services.portal.pages.cookies import carry_session, drop_session
 from services.portal.pages.forms import read_form, text
 from services.portal.pages.frame import LANGUAGE_COOKIE, render, see_other
 from services.portal.pages.protecting import confirm, offer
-from services.portal.people import secondfactor, signin
+from services.portal.people import finding, secondfactor, signin
 from services.portal.people.models import LOGINS, Login
 from services.portal.people.sessions import address_of, end_all, end_session, open_session, sessions_of
 from services.portal.rules.accounts import check_account
@@ -105,6 +105,7 @@ def _profile_routes(router: APIRouter, desk: _Desk) -> None:
             return await desk.shown(request, who, error, part="profile")
         await signin.note(kit, account, "profile-changed")
         await documents.save(ACCOUNTS, account)
+        await finding.note(kit, account)
         kit.identity.forget()
         answer = see_other(request, "/account", "Saved.")
         answer.delete_cookie(LANGUAGE_COOKIE, path="/")

@@ -9,7 +9,7 @@ from kit.service import Kit
 from services.portal.pages.cookies import Half, carry_half
 from services.portal.pages.forms import read_form, text
 from services.portal.pages.frame import language_of, render, see_other
-from services.portal.people import links, signin, tries
+from services.portal.people import finding, links, signin, tries
 from services.portal.people.models import (
     REGISTRATIONS,
     Link,
@@ -49,6 +49,7 @@ def routes(kit: Kit, settings: PortalSettings) -> APIRouter:
                 await links.use_up(kit, link)
                 await documents.save(ACCOUNTS, account)
             await signin.set_password(kit, settings, login, account, password, tell=link.kind == "reset")
+            await finding.note(kit, account)
         except Refused as error:
             shown = (text(form, "name", 100), text(form, "email", 254))
             return await _welcome(request, link, invited, known, error=error, typed=shown)

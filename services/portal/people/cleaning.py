@@ -1,4 +1,7 @@
-"""Forgetting what is over: sessions, links, tries. Nothing depends on it but the size of the store."""
+"""Forgetting what is over: sessions, links, tries. Nothing depends on it but the size of the store.
+
+What accounts are found by is brought to date as well, when the service starts.
+"""
 
 import asyncio
 import contextlib
@@ -8,6 +11,7 @@ from datetime import timedelta
 from kit.documents.port import Range
 from kit.errors import TransientError, VersionConflict
 from kit.service import Kit
+from services.portal.people.finding import catch_up
 from services.portal.people.links import clean_links
 from services.portal.people.models import TRIES
 from services.portal.people.sessions import clean_sessions
@@ -41,8 +45,12 @@ class Cleaner:
             await self._kit.documents.delete(TRIES, tries)
 
     async def _run(self) -> None:
+        behind = True
         while True:
             try:
+                if behind:
+                    await catch_up(self._kit)
+                    behind = False
                 await self.clean()
             except (TransientError, VersionConflict) as error:
                 _log.info("cleaning up goes on later: %s", error)

@@ -4,6 +4,7 @@ from kit.errors import Refused, VersionConflict
 from kit.identity import Account, Principal
 from kit.service import Kit
 from services.portal.accounts import record
+from services.portal.people.finding import note
 from services.portal.people.links import send_link
 from services.portal.people.models import LOGINS, Login, login_id
 from services.portal.settings import PortalSettings
@@ -30,6 +31,7 @@ async def invite(kit: Kit, settings: PortalSettings, by: Principal, account: Acc
         await kit.documents.save(LOGINS, login)
     except VersionConflict:
         raise _taken() from None
+    await note(kit, account)
     return await send_link(kit, settings, "reset" if login.password_hash else "invite", account, login)
 
 

@@ -77,6 +77,7 @@ _allow(
     GET /metrics
     GET /admin
     GET /admin/accounts
+    POST /admin/accounts/search
     GET /admin/accounts/invite
     POST /admin/accounts/invite
     GET /admin/accounts/machine
@@ -200,7 +201,7 @@ _allow(
     "sender stranger admin",
     """
     GET /send
-    GET /api/directory
+    POST /api/directory/search
     POST /api/send
     PUT /api/send
     POST /dicomweb/studies

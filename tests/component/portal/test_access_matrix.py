@@ -47,6 +47,7 @@ BODIES: dict[str, Any] = {
     "POST /api/destinations": {"name": "pacs", "host": "h", "port": 104, "called_ae": "P"},
     "POST /api/studies/{study_id}/decision": {"action": "decline", "study_revision": 9, "match_revision": 9},
     "POST /api/patients/search": {"q": "nobody"},
+    "POST /api/directory/search": {"q": "nobody"},
     "POST /api/studies/search": {"q": "nobody"},
     "POST /api/upload-links": {"label": "x"},
     "POST /inbox/views": None,

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from starlette.datastructures import FormData
 
 from kit.errors import NotFound, Refused
-from kit.identity import ACCOUNTS, TOKENS, Account, Principal, Token, token_id
+from kit.identity import ACCOUNTS, TOKENS, Account, Principal, Role, Token, token_id
 from kit.ids import secret_token
 from kit.service import Kit
 from services.portal.accounts import (
@@ -17,20 +17,34 @@ from services.portal.accounts import (
     all_accounts,
     all_groups,
     change_account,
-    every,
     make_account,
     record,
 )
 from services.portal.handlers import destination_names
 from services.portal.pages.admin.desk import Administrator, lines_of, roles_of, show
 from services.portal.pages.forms import read_form, text, texts
-from services.portal.pages.frame import see_other
+from services.portal.pages.frame import ROLE_NAMES, see_other
 from services.portal.people import signin, tries
+from services.portal.people.finding import KINDS, find_accounts
 from services.portal.people.invite import check_address, invite, login_of, move_login
-from services.portal.people.models import LOGINS, REGISTRATIONS, Login, Registration, person_id
+from services.portal.people.models import REGISTRATIONS, Login, Registration, person_id
 from services.portal.people.sessions import end_all, sessions_of
 from services.portal.settings import PortalSettings
 from services.portal.texts import LANGUAGES
+
+_PAGE = 50
+
+
+@dataclass(frozen=True)
+class _Asked:
+    q: str
+    kind: str
+    role: str
+
+    @property
+    def facts(self) -> list[str]:
+        kind = [self.kind] if self.kind in KINDS else []
+        return [*kind, f"role:{self.role}"] if self.role in {role.value for role in Role} else kind
 
 
 @dataclass(frozen=True)
@@ -51,20 +65,19 @@ def add(router: APIRouter, kit: Kit, settings: PortalSettings) -> None:
 def _list_routes(router: APIRouter, kit: Kit, settings: PortalSettings) -> None:
     @router.get("/accounts")
     async def accounts(
-        request: Request, q: str = "", kind: str = "", who: Principal = Administrator
+        request: Request,
+        kind: str = Query(default="", max_length=10),
+        role: str = Query(default="", max_length=20),
+        who: Principal = Administrator,
     ) -> Response:
-        logins = {login.account_id: login for login in await every(kit, LOGINS)}
-        wanted = q.strip().casefold()
-        rows = []
-        for account in await all_accounts(kit):
-            login = logins.get(account.id)
-            words = f"{account.name} {account.email or ''} {account.origin} {' '.join(account.departments)}"
-            if wanted not in words.casefold() or not _is_kind(kind, account, login):
-                continue
-            locked = await _locked(kit, login)
-            rows.append(_Row(account, await kit.identity.effective(account), login, locked))
-        names = {group.id: group.name for group in await all_groups(kit)}
-        return await show(request, who, "accounts", rows=rows, q=q[:100], kind=kind, group_names=names)
+        return await _listed(kit, request, who, _Asked("", kind, role))
+
+    @router.post("/accounts/search")
+    async def search(request: Request, who: Principal = Administrator) -> Response:
+        """In the body: what is typed is somebody's name. With a cursor: the rows that follow."""
+        form = await read_form(request)
+        asked = _Asked(text(form, "q", 100), text(form, "kind", 10), text(form, "role", 20))
+        return await _listed(kit, request, who, asked, text(form, "cursor", 500) or None)
 
     @router.get("/accounts/invite")
     async def invite_page(request: Request, asked: str = "", who: Principal = Administrator) -> Response:
@@ -309,12 +322,25 @@ async def _departments(kit: Kit) -> list[str]:
     return sorted({name for names in used for name in names})
 
 
-def _is_kind(kind: str, account: Account, login: Login | None) -> bool:
-    if kind == "people":
-        return login is not None
-    if kind == "machines":
-        return login is None
-    return kind != "out" or account.disabled
+async def _listed(
+    kit: Kit, request: Request, who: Principal, asked: _Asked, cursor: str | None = None
+) -> Response:
+    page = await find_accounts(kit, asked.q, asked.facts, limit=_PAGE, cursor=cursor)
+    rows = []
+    for account in page.items:
+        login = await login_of(kit, account.id)
+        locked = await _locked(kit, login)
+        rows.append(_Row(account, await kit.identity.effective(account), login, locked))
+    return await show(
+        request,
+        who,
+        "accounts-rows" if cursor and request.headers.get("hx-request") else "accounts",
+        rows=rows,
+        asked=asked,
+        cursor=page.cursor,
+        roles=ROLE_NAMES,
+        group_names={group.id: group.name for group in await all_groups(kit)},
+    )
 
 
 def _typed(form: FormData, account: Account) -> Account:

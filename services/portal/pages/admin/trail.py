@@ -14,12 +14,14 @@ from kit.errors import Refused
 from kit.identity import Principal
 from kit.service import Kit
 from services.portal import trail
-from services.portal.accounts import all_accounts, record
+from services.portal.accounts import record
 from services.portal.models import AUDIT, AuditEntry
 from services.portal.pages.admin.desk import Administrator, show
 from services.portal.pages.forms import read_form, text
 from services.portal.pages.frame import render
+from services.portal.people.finding import find_accounts
 from services.portal.rules.chain import BEGUN, Head
+from services.portal.rules.search import words
 
 ACTIONS = {
     "saw": "opened a study",
@@ -69,6 +71,7 @@ ACTIONS = {
 }
 _PAGE = 100
 _PART = 20_000
+_MOST_PEOPLE = 100
 Where = dict[str, Scalar | Range | In]
 
 
@@ -89,7 +92,9 @@ def add(router: APIRouter, kit: Kit) -> None:
         page = await kit.documents.find(
             AUDIT, where, order="time", descending=True, limit=_PAGE, cursor=cursor
         )
-        names = {account.id: account.name for account in await all_accounts(kit)}
+        about_accounts = {entry.object_id for entry in page.items if entry.kind == "account"}
+        known = [await kit.identity.account(account) for account in sorted(about_accounts)]
+        names = {account.id: account.name for account in known if account is not None}
         asked = {name: value for name, value in asked.items() if value}
         template = "audit-rows" if request.headers.get("hx-request") else "audit"
         return await show(
@@ -134,12 +139,8 @@ async def _where(kit: Kit, *, person: str, about: str, action: str, since: str, 
     """Raises Refused for a day that is none."""
     where: Where = {}
     if person.strip():
-        wanted = person.strip().casefold()
-        ids = [
-            account.id
-            for account in await all_accounts(kit)
-            if wanted in account.name.casefold() or wanted in (account.email or "").casefold()
-        ]
+        found = await find_accounts(kit, person, [], limit=_MOST_PEOPLE) if words(person) else None
+        ids = [account.id for account in found.items] if found is not None else []
         where["account_id"] = In([*ids, person.strip()])
     if about:
         where["object_id"] = about

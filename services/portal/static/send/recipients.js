@@ -23,7 +23,7 @@ export class Recipients {
 
   async #look() {
     const asked = this.input.value.trim();
-    const { people } = await api("GET", `/api/directory?q=${encodeURIComponent(asked)}`).catch(() => ({ people: [] }));
+    const { people } = await api("POST", "/api/directory/search", { q: asked }).catch(() => ({ people: [] }));
     if (this.input.value.trim() !== asked || document.activeElement !== this.input) return;
     this.#show(people.filter((one) => !this.chosen.some((other) => same(one, other))), asked);
   }
