@@ -51,6 +51,15 @@ _GIVEN_BY: dict[Role, frozenset[Role]] = {
 }
 
 
+_DOES: dict[Role, str] = {
+    Role.SEND: "send images",
+    Role.VIEW: "see studies",
+    Role.VIEW_ALL: "see all studies",
+    Role.APPROVE: "approve studies",
+    Role.ADMIN: "administer",
+}
+
+
 class Group(Doc):
     """Rights and departments that its members have besides their own."""
 
@@ -121,7 +130,10 @@ class Principal:
     def require(self, role: Role) -> None:
         """Raises Forbidden."""
         if not self.may(role):
-            raise Forbidden("not-allowed", f"This account does not have the right to {role}.")
+            raise Forbidden(
+                "not-allowed",
+                f"This account does not have the right to {_DOES[role]}. An administrator can give it.",
+            )
 
     def sender(self, door: Literal["portal", "api", "stow", "dicom"]) -> Sender:
         account = self.account
