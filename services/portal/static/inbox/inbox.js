@@ -14,11 +14,16 @@ for (const image of document.querySelectorAll(".thumb img")) if (image.complete 
 
 // Live -----------------------------------------------------------------------------------------
 // One question answers for all rows and counters, however much happened meanwhile.
-const MOST = 500;
-let due = 0, listDue = 0, looking = Promise.resolve();
+const MOST = 500, SOON = 400, APART = 2000;
+let due = 0, listDue = 0, last = -APART, looking = Promise.resolve();
 
+// Soon after the first news; while they go on coming, every two seconds.
 function soon() {
-  due ||= setTimeout(() => { due = 0; looking = looking.then(look).catch(() => { /* the next news come */ }); }, 400);
+  due ||= setTimeout(() => {
+    due = 0;
+    last = performance.now();
+    looking = looking.then(look).catch(() => { /* the next news come */ });
+  }, Math.max(SOON, last + APART - performance.now()));
 }
 
 async function look() {
