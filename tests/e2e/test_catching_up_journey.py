@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, Request, Route, expect
+from pydicom.uid import generate_uid
 
 from tests.e2e.browsing import PATIENCE_MS, as_person, watched
 from tests.e2e.staging import House, slices
@@ -96,3 +97,25 @@ def test_the_page_of_a_study_catches_up_and_hears_what_is_said(house: House, cle
         expect(colleague.locator("#said")).to_contain_text("It is the left one.")
     expect(clerk.locator("#said")).to_contain_text("It is the left one.")
     expect(clerk.get_by_label("Write a comment")).to_have_value("half a senten")
+
+
+def test_images_that_come_meanwhile_can_be_looked_at(house: House, clerk: Page, tmp_path: Path):
+    """What is looked at stays where it is; more of its series and another series join it."""
+    study, first, second = generate_uid(), generate_uid(), generate_uid()
+    about = {"PatientName": "Grow^G", "PatientID": "Grow", "StudyInstanceUID": study}
+
+    def send(name: str, count: int, series: str) -> None:
+        house.send("northside", slices(tmp_path / name, count, **about, SeriesInstanceUID=series))
+
+    send("a", 2, first)
+    clerk.goto(f"{house.url}/studies/{house.study('Grow')['id']}")
+    expect(clerk.locator("#look")).to_have_attribute("data-state", "ready")
+    expect(clerk.locator("#look-place")).to_contain_text("1 / 2")
+    send("b", 5, first)
+    send("c", 3, second)
+    expect(clerk.locator(".series button")).to_have_count(2)
+    expect(clerk.locator("#look-place")).to_contain_text("/ 7")
+    expect(clerk.locator(".series")).to_contain_text("7 images")
+    clerk.locator(".series button", has_text="3 images").click()
+    expect(clerk.locator("#look-place")).to_contain_text("2 / 3")
+    expect(clerk.locator("#look")).to_have_attribute("data-state", "ready")

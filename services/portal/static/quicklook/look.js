@@ -188,9 +188,49 @@ function start(section) {
     if (act && !event.ctrlKey && !event.metaKey) { event.preventDefault(); if (event.key !== " ") stop(); act(); }
   });
 
-  for (const button of strip) button.addEventListener("click", () => open(button));
+  // Images that came meanwhile: more of a series, or another one. What is looked at stays as it is.
+  section.addEventListener("grown", ({ detail }) => {
+    const place = section.querySelector(".series");
+    for (const [at, made] of [...detail.children].entries()) {
+      const old = strip.find((button) => button.dataset.series === made.dataset.series);
+      if (!old) {
+        strip.push(made);
+        place.insertBefore(made, place.children[at] ?? null);
+        if (!view.series && isPicture(made)) open(made);
+      } else if (old.dataset.images !== made.dataset.images) {
+        old.dataset.images = made.dataset.images;
+        old.querySelector("i").replaceWith(made.querySelector("i"));
+        known.delete(old.dataset.series);
+        if (view.series === old.dataset.series) lengthen(old);
+      }
+    }
+  });
+
+  // The list of images may hear of them a little later than the page.
+  async function lengthen(button, tries = 10) {
+    const { series } = button.dataset;
+    if (!view.pages.length) return open(button);
+    let pages = [];
+    try { pages = await list(series); } catch { /* asked again below */ }
+    if (view.series !== series) return;
+    if (pages.length <= view.pages.length) {
+      known.delete(series);
+      if (tries) setTimeout(() => { if (view.series === series) lengthen(button, tries - 1); }, 500);
+      return;
+    }
+    const now = view.pages[view.at], at = pages.findIndex((page) => page.image.uid === now.image.uid && page.frame === now.frame);
+    if (at >= 0) pages[at] = now;
+    Object.assign(view, { pages, at: Math.max(0, at) });
+    slider.max = pages.length;
+    slider.value = view.at + 1;
+    playing.hidden = pages.length < 2;
+    redraw();
+  }
+
+  section.addEventListener("click", (event) => { const button = event.target.closest("button[data-series]"); if (button) open(button); });
   new ResizeObserver(() => { const page = view.pages[view.at]; if (page) fit(page.image); }).observe(box);
-  const pictures = strip.filter((button) => !["SR", "PR", "KO", "DOC"].includes(button.dataset.modality));
+  const isPicture = (button) => !["SR", "PR", "KO", "DOC"].includes(button.dataset.modality);
+  const pictures = strip.filter(isPicture);
   if (pictures.length) {
     early = fetch(`${root}/quicklook/${pictures[0].dataset.series}/middle`).catch(() => null);
     open(pictures[0]);

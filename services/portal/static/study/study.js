@@ -104,6 +104,8 @@ async function refresh() {
   shell.innerHTML = await answer.text();
   const chosen = document.querySelector('input[name="target"]:checked')?.value;
   const changed = shell.querySelector("#decide")?.dataset.view !== part("decide")?.dataset.view;
+  const series = shell.querySelector("#series-now");
+  if (series) part("look")?.dispatchEvent(new CustomEvent("grown", { detail: series.content }));
   for (const fresh of [...shell.children]) {
     const old = fresh.id && part(fresh.id);
     if (!old || (["identity", "decide"].includes(fresh.id) && (!changed || busy()))) continue;
