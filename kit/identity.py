@@ -7,7 +7,7 @@ through Identity, which caches for at most five seconds: revoking works at once.
 import hashlib
 import ipaddress
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal, TypeVar
@@ -21,7 +21,7 @@ from kit.sessions import GRANTS, SESSIONS, Grant, Kind, Session
 from schemas.shapes import Sender
 
 _CACHE = timedelta(seconds=5)
-_NOTED_EVERY = timedelta(minutes=1)
+_NOTED_EVERY = timedelta(seconds=30)
 _DOORS_WITH_PROOF = frozenset({"portal", "api", "stow"})
 
 Item = TypeVar("Item")
@@ -153,9 +153,21 @@ class Identity:
             raise Unauthorized("bad-token", "This token is not valid here. Ask the hospital for a new one.")
         return found
 
-    async def by_session(self, secret: str) -> Principal | None:
-        """Who the browser with this cookie is; None when its session is unknown or over."""
-        return await self._cached("session", token_id(secret), self._session)
+    async def by_session(self, secret: str, *, act: bool = False) -> Principal | None:
+        """Who the browser with this cookie is; None when its session is unknown or over. An act of the
+        person before it lets the session wait anew."""
+        key, now = token_id(secret), self._clock()
+        found = await self._cached("session", key, self._session)
+        if found is not None and found.session is not None and found.session.ended(now):
+            self._cache.pop(f"session {key}", None)
+            found = await self._cached("session", key, self._session)
+        session = found.session if found is not None else None
+        if found is None or session is None or not act:
+            return found
+        if now - session.seen_at < min(_NOTED_EVERY, timedelta(seconds=session.idle_s / 10)):
+            return found
+        self._cache.pop(f"session {key}", None)
+        return replace(found, session=await self._note_act(session, now))
 
     def forget(self) -> None:
         """What was changed in this process shows at once."""
@@ -221,16 +233,15 @@ class Identity:
         else:
             grant = await self._documents.get(GRANTS, session.grant_id)
             found = by_grant(grant, session) if grant is not None and grant.usable(now) else None
-        if found is not None and now - session.seen_at >= _NOTED_EVERY:
-            await self._note_use(session, now)
         return found
 
-    async def _note_use(self, session: Session, now: datetime) -> None:
+    async def _note_act(self, session: Session, now: datetime) -> Session:
         used = session.model_copy(update={"seen_at": now})
         try:
-            await self._documents.save(SESSIONS, used)
+            return await self._documents.save(SESSIONS, used)
         except VersionConflict:
-            return
+            # Noted elsewhere at the same moment, or ended: the next who asks learns it.
+            return session
 
     async def _enabled(self, account_id: str) -> Account | None:
         account = await self._documents.get(ACCOUNTS, account_id)

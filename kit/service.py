@@ -72,6 +72,8 @@ class Service:
     """Where each door listens (host:port), known once started."""
     checks: dict[str, Callable[[], Awaitable[Said | None]]] = field(default_factory=dict)
     """Named readiness checks of neighbours and doors: None is well, else what is wrong and what to do."""
+    needs_objects: bool = False
+    """Without the object store its doors can take nothing, and none should lead to it."""
     gauges: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
     """What brings measurements that are read, not counted, up to date: called when they are asked for."""
     error_page: ErrorPage | None = None
@@ -114,10 +116,21 @@ async def visitor(request: Request) -> Principal | None:
     if not 20 <= len(secret) <= 200:
         return None
     identity: Identity = request.app.state.identity
-    found = await identity.by_session(secret)
+    found = await identity.by_session(secret, act=_is_act(request))
     if found is not None and request.method not in _SAFE:
         require_same_origin(request)
     return found
+
+
+def _is_act(request: Request) -> bool:
+    """Whether a person does this: goes to a page or sends a form, reports an act in a page, or is sending
+    images. What an open page asks for by itself is none: nobody stays signed in by leaving one open."""
+    path, mode = request.url.path, request.headers.get("sec-fetch-mode")
+    if request.method not in _SAFE and path.startswith(_ACTS):
+        return True
+    if mode is not None:
+        return mode == "navigate"
+    return "text/html" in request.headers.get("accept", "") and "hx-request" not in request.headers
 
 
 def require_same_origin(request: Request) -> None:
@@ -132,6 +145,7 @@ def require_same_origin(request: Request) -> None:
     )
 
 
+_ACTS = ("/here", "/api/uploads", "/api/submissions")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 Caller = Depends(principal)

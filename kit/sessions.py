@@ -1,6 +1,6 @@
 """Sessions of browsers, and grants: what somebody without an account may do by a link.
 
-Both are opened and ended by portal alone; kit.identity reads them, and notes there that a session is used.
+Both are opened and ended by portal alone; kit.identity reads them, and notes there that somebody acts.
 """
 
 from datetime import datetime, timedelta
@@ -28,12 +28,16 @@ class Session(Doc):
     created_at: Instant
     seen_at: Instant
     expires_at: Instant = Field(description="absolute end, however busy it is")
-    idle_s: int = Field(default=1800, ge=60, description="it ends when unused for so long")
+    idle_s: int = Field(default=1800, ge=1, description="it ends when nobody did anything for so long")
     address: str = Field(default="", description="where it was opened from")
     agent: str = Field(default="", description="kind of browser, in a word or two")
 
     def ended(self, now: datetime) -> bool:
-        return self.expires_at <= now or self.seen_at + timedelta(seconds=self.idle_s) <= now
+        return self.left(now) <= timedelta()
+
+    def left(self, now: datetime) -> timedelta:
+        """How long it lasts when nobody does anything; negative when it is over."""
+        return min(self.expires_at, self.seen_at + timedelta(seconds=self.idle_s)) - now
 
 
 class Grant(Doc):

@@ -30,6 +30,7 @@ from services.portal.pages import (
     inbox,
     language,
     login,
+    presence,
     sending,
     sharing,
     static,
@@ -93,6 +94,7 @@ def build(kit: Kit, settings: PortalSettings) -> Service:
     pages = [
         static.routes(),
         language.routes(),
+        presence.routes(kit),
         login.routes(kit, settings),
         welcome.routes(kit, settings),
         account.routes(kit, settings),

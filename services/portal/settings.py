@@ -11,8 +11,8 @@ class PortalSettings(BaseModel):
     """The most studies one answer of GET /api/studies holds."""
     policies: bool = True
     """False: sender policies approve nothing, every study waits for a person."""
-    session_idle_minutes: int = Field(default=30, ge=1, le=1440)
-    """A browser that does nothing for so long is signed out."""
+    session_idle_minutes: float = Field(default=30, ge=0.05, le=1440)
+    """A browser before which nobody does anything for so long is signed out, however many pages are open."""
     session_hours: int = Field(default=12, ge=1, le=168)
     """And after so long however busy it is."""
     second_factor: Literal["optional", "staff", "all"] = "optional"

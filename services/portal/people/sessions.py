@@ -34,7 +34,7 @@ async def open_session(
         created_at=now,
         seen_at=now,
         expires_at=min(until, grant.expires_at) if grant is not None else until,
-        idle_s=settings.session_idle_minutes * 60,
+        idle_s=round(settings.session_idle_minutes * 60),
         address=address_of(request),
         agent=agent_of(request.headers.get("user-agent", "")),
     )

@@ -63,4 +63,6 @@ window.browserImportFunction = name => import(name);
       },
     ],
   };
+  // Who works in the viewer is there; who left it is signed out.
+  import('/static/-/idle.js').catch(() => {});
 })();

@@ -69,6 +69,8 @@ _allow(
     SIGNED,
     """
     GET /api/whoami
+    GET /here
+    POST /here
     """,
 )
 _allow(

@@ -19,6 +19,7 @@ export class Progress {
     this.sendings = sendings;
     this.pace = new Pace();
     this.root.hidden = false;
+    document.documentElement.dataset.sending = "yes";
     this.#pausedIs(false);
     this.timer = setInterval(() => this.#draw(), 500);
     this.#draw();
@@ -27,6 +28,7 @@ export class Progress {
   stop() {
     clearInterval(this.timer);
     this.root.hidden = true;
+    delete document.documentElement.dataset.sending;
     document.title = this.title;
   }
 
@@ -54,6 +56,8 @@ export class Progress {
   #draw() {
     const total = this.sendings.reduce((sum, one) => sum + one.total, 0), sent = this.sendings.reduce((sum, one) => sum + one.sent, 0);
     this.pace.note(sent);
+    // Sending is what a person does here, however long it takes.
+    if (!this.paused && !this.root.classList.contains("troubled")) document.dispatchEvent(new Event("act"));
     const share = total ? sent / total : 0, speed = this.pace.speed;
     this.bar.value = share;
     const percent = `${Math.floor(share * 100)} %`;
