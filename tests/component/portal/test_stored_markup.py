@@ -86,7 +86,7 @@ PLAIN = _paths(
 OTHER = _paths(
     """
     /admin/audit.csv /studies/{study_id}/download /static/{version}/{path:path} /favicon.ico
-    /live /s/{submission_id}/live /s/{submission_id}/studies
+    /here /live /s/{submission_id}/live /s/{submission_id}/studies
     /healthz /readyz /api/openapi.json /metrics
     """
 )
