@@ -125,6 +125,7 @@ function start(section) {
   function stop() { clearInterval(view.timer); view.timer = 0; playing.setAttribute("aria-pressed", "false"); }
   slider.addEventListener("input", () => { stop(); show(Number(slider.value) - 1); });
   playing.addEventListener("click", () => (view.timer ? stop() : play()));
+  section.addEventListener("gone", () => { stop(); known.clear(); view.pages = []; });
   let turned = 0;
   box.addEventListener("wheel", (event) => {
     if (view.pages.length < 2 && !event.ctrlKey) return;

@@ -106,6 +106,9 @@ async function refresh() {
   const changed = shell.querySelector("#decide")?.dataset.view !== part("decide")?.dataset.view;
   const series = shell.querySelector("#series-now");
   if (series) part("look")?.dispatchEvent(new CustomEvent("grown", { detail: series.content }));
+  // Images that were removed here are not to be looked at any longer; new ones after that ask for a new page.
+  if (series && part("images")?.matches("[data-gone]") && !busy()) return location.reload();
+  if (shell.querySelector("#images")) part("look")?.dispatchEvent(new Event("gone"));
   for (const fresh of [...shell.children]) {
     const old = fresh.id && part(fresh.id);
     if (!old || (["identity", "decide"].includes(fresh.id) && (!changed || busy()))) continue;
