@@ -28,7 +28,7 @@ from services.portal.pages import shown
 from services.portal.pages.forms import csrf_of, is_secure, keep_cookie
 from services.portal.pages.static import static_url
 from services.portal.texts import LANGUAGES, chosen, translated, translated_count
-from services.portal.texts.bycode import sentences
+from services.portal.texts.bycode import refusal, sentences
 
 LANGUAGE_COOKIE = "anteroom_language"
 _FLASH_COOKIE = "anteroom_flash"
@@ -173,10 +173,16 @@ async def error_page(request: Request, status: int, code: str, text: str) -> Res
     except Refused:
         who = None
     if partial:
-        sentence = translated(language_of(request, who), text)
+        sentence = refusal(language_of(request, who), code, text)
         return JSONResponse({"code": code, "error": sentence}, status_code=status)
     return await render(
-        request, "error.html", status=status, who=who, code=code, text=text, error_status=status
+        request,
+        "error.html",
+        status=status,
+        who=who,
+        code=code,
+        text=refusal(language_of(request, who), code, text),
+        error_status=status,
     )
 
 
@@ -227,6 +233,7 @@ def _templates() -> Environment:
         number=pass_context(lambda c, value: shown.number(value, c["language"])),
         said=pass_context(lambda c, words: shown.said(words, c["language"])),
         entry=pass_context(lambda c, found: shown.entry(found, c["language"])),
+        refusal=pass_context(lambda c, error: refusal(c["language"], error.code, error.text)),
         named=pass_context(lambda c, name: sentences("names", c["language"]).get(name, name)),
         finding=pass_context(lambda c, found: shown.finding(found, c["language"])),
         person=shown.person_name,

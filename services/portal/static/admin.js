@@ -1,7 +1,7 @@
 // Parts of administration that other services answer: fetched from their API and written as text.
 
 import { toast } from "./app.js";
-import { named, said } from "./said.js";
+import { named, refused, said } from "./said.js";
 import { showTimes } from "./when.js";
 
 const failed = document.documentElement.dataset.failed;
@@ -10,7 +10,7 @@ async function ask(path, method = "GET") {
   const answer = await fetch(path, { method, headers: { accept: "application/json" } });
   const content = await answer.json().catch(() => ({}));
   // Readiness answers 503 with its findings when a door is shut.
-  if (!answer.ok && content.error) throw new Error(content.error);
+  if (!answer.ok && content.error) throw new Error(refused(content));
   if (!answer.ok && !path.startsWith("/readyz")) throw new Error(failed);
   return content;
 }

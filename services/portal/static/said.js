@@ -12,3 +12,6 @@ export function said({ code, text, values = {}, because = [] }) {
 }
 
 export const named = (name) => catalogue[`name:${name}`] ?? name;
+
+// Why something was refused, by its code.
+export const refused = ({ code, error }) => catalogue[`refusal:${code}`] ?? error;

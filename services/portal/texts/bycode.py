@@ -12,7 +12,7 @@ from collections.abc import Mapping, Set
 from functools import cache
 from importlib.resources import files
 
-from services.portal.texts import DEFAULT, LANGUAGES
+from services.portal.texts import DEFAULT, LANGUAGES, translated
 
 
 @cache
@@ -37,14 +37,21 @@ def _named(key: str) -> set[str]:
     return set(filter(None, key.partition("/")[2].split("+")))
 
 
+def refusal(language: str, code: str, text: str) -> str:
+    """What somebody is told who is refused: the very sentence in that language, else what its code means."""
+    found = translated(language, text)
+    return sentences("refusals", language).get(code, text) if found == text else found
+
+
 def for_scripts(language: str) -> dict[str, str]:
     """What is said of files, under keys such as finding:empty and refusal:busy."""
     return _under("finding", "findings", language) | _under("refusal", "refusals", language)
 
 
 def sayings_for_scripts(language: str) -> dict[str, str]:
-    """What is said by a code, under keys such as said:silent, and names, such as name:hl7-door."""
-    return _under("said", "sayings", language) | _under("name", "names", language)
+    """What is said by a code, under keys such as said:silent, names, such as name:hl7-door, and refusals."""
+    found = _under("said", "sayings", language) | _under("name", "names", language)
+    return found | _under("refusal", "refusals", language)
 
 
 def _under(key: str, kind: str, language: str) -> dict[str, str]:
