@@ -32,6 +32,7 @@ from services.portal.texts.bycode import refusal, sentences
 
 LANGUAGE_COOKIE = "anteroom_language"
 _FLASH_COOKIE = "anteroom_flash"
+_LINKED = ("/dicomweb/", "/files/")
 _PROGRAMS = ("/api/", "/dicomweb/", "/stow/", "/static/", "/viewer/", "/files/")
 
 _IN_PATHS = ":/%#?=@[]!$&'()*+,;~"
@@ -156,7 +157,7 @@ async def error_page(request: Request, status: int, code: str, text: str) -> Res
     """Says what happened and what to do to somebody who looks at pages. Who is not signed in signs in."""
     path = request.url.path
     partial = bool(request.headers.get("hx-request"))
-    if path.startswith(_PROGRAMS) and not partial:
+    if path.startswith(_PROGRAMS) and not partial and not _follows_link(request):
         return None
     if not partial and "text/html" not in request.headers.get("accept", ""):
         return None
@@ -184,6 +185,12 @@ async def error_page(request: Request, status: int, code: str, text: str) -> Res
         text=refusal(language_of(request, who), code, text),
         error_status=status,
     )
+
+
+def _follows_link(request: Request) -> bool:
+    """Somebody opens a document or takes a study along, and a page is what they can read."""
+    goes = request.headers.get("sec-fetch-mode") == "navigate"
+    return goes and request.url.path.startswith(_LINKED)
 
 
 async def _places(kit: Kit, who: Principal, language: str) -> list[Place]:

@@ -112,3 +112,13 @@ async def test_scripts_of_administration_have_the_words(house: House) -> None:
         found = re.search(r'<script type="application/json" id="texts">(.*?)</script>', browser.page.text)
         assert found, path
         assert json.loads(found[1])["said:answers"] == "Das Ziel antwortet."
+
+
+async def test_a_link_to_something_that_is_gone_leads_to_a_page(house: House) -> None:
+    browser = await german_admin(house)
+    await browser.get("/files/none/none", **{"sec-fetch-mode": "navigate"})
+    assert browser.status == 404
+    assert "Unter dieser Adresse ist nichts" in browser.text or "Hier ist nichts" in browser.text
+    await browser.get("/files/none/none", **{"sec-fetch-mode": "cors"})
+    assert browser.page is not None
+    assert browser.page.json()["code"] == "http"
