@@ -95,6 +95,7 @@ _allow(
     POST /admin/accounts/{account}/tokens/revoke ?
     POST /admin/accounts/{account}/unlock ?
     GET /admin/audit
+    POST /admin/audit
     GET /admin/audit.csv
     POST /admin/audit/check
     GET /admin/destinations

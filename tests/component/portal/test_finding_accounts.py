@@ -150,3 +150,26 @@ async def test_senders_find_by_name_and_department_who_receives(house: House) ->
     await kit.documents.save(ACCOUNTS, bo)
     await note(kit, bo)
     assert await find_departments(kit, "", limit=5) == ["Imaging"]
+
+
+async def test_the_audit_trail_is_searched_by_a_name_that_no_address_holds(house: House) -> None:
+    root = await hospital(house)
+    anna = house.browser()
+    await anna.sign_in("anna.ayres@north.example")
+    await root.get("/admin/audit")
+    await root.post("/admin/audit", person="Anna Ay", action="signed-in")
+    assert root.page is not None
+    assert "nna" not in str(root.page.url)
+    assert root.page.url.params["action"] == "signed-in"
+    assert root.text.count("<tr>") == 2, "the head, and one entry"
+    assert root.text.count('value="anna.ayres"') == 2, "in the field, and beside it as what it means"
+    shown, meant, ids = root.page.url, "anna.ayres", root.value("accounts")
+    await root.post("/admin/audit", person=meant, meant=meant, accounts=ids, action="signed-in")
+    assert root.page.url == shown
+    await root.post("/admin/audit", person="Nobody known")
+    assert root.page.url.params["person"] == "nobody"
+    assert "Nothing found" in root.text
+    await root.post("/admin/audit", person="policy:retention")
+    assert root.page.url.params["person"] == "policy:retention"
+    await root.post("/admin/audit", person="")
+    assert not root.page.url.query

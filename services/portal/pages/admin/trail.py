@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, time, timedelta
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Request, Response
@@ -18,7 +19,7 @@ from services.portal.accounts import record
 from services.portal.models import AUDIT, AuditEntry
 from services.portal.pages.admin.desk import Administrator, show
 from services.portal.pages.forms import read_form, text
-from services.portal.pages.frame import render
+from services.portal.pages.frame import render, see_other
 from services.portal.people.finding import find_accounts
 from services.portal.rules.chain import BEGUN, Head
 from services.portal.rules.search import words
@@ -71,7 +72,11 @@ ACTIONS = {
 }
 _PAGE = 100
 _PART = 20_000
-_MOST_PEOPLE = 100
+_MOST_PEOPLE = 50
+_LONGEST = _MOST_PEOPLE * 65
+_NO_PEOPLE = ("policy:", "link-", "share-")
+_NOBODY = "nobody"
+"""The id of no account."""
 Where = dict[str, Scalar | Range | In]
 
 
@@ -79,7 +84,7 @@ def add(router: APIRouter, kit: Kit) -> None:
     @router.get("/audit")
     async def audit(
         request: Request,
-        person: str = Query(default="", max_length=100),
+        person: str = Query(default="", max_length=_LONGEST, description="ids of accounts, by commas"),
         about: str = Query(default="", max_length=64),
         action: str = Query(default="", max_length=40),
         since: str = Query(default="", max_length=10),
@@ -93,7 +98,8 @@ def add(router: APIRouter, kit: Kit) -> None:
             AUDIT, where, order="time", descending=True, limit=_PAGE, cursor=cursor
         )
         about_accounts = {entry.object_id for entry in page.items if entry.kind == "account"}
-        known = [await kit.identity.account(account) for account in sorted(about_accounts)]
+        meant = _ids(person)
+        known = [await kit.identity.account(account) for account in sorted({*about_accounts, *meant})]
         names = {account.id: account.name for account in known if account is not None}
         asked = {name: value for name, value in asked.items() if value}
         template = "audit-rows" if request.headers.get("hx-request") else "audit"
@@ -106,7 +112,20 @@ def add(router: APIRouter, kit: Kit) -> None:
             asked=asked,
             actions=ACTIONS,
             names=names,
+            meant=", ".join(names.get(one, one) for one in meant if one != _NOBODY),
         )
+
+    @router.post("/audit")
+    async def search(request: Request, who: Principal = Administrator) -> Response:
+        """Leads on to what was asked for, with the ids of accounts in the place of a name."""
+        form = await read_form(request)
+        asked = {name: text(form, name, 64) for name in ("about", "action", "since", "until")}
+        typed, meant = text(form, "person", 4000), text(form, "meant", 4000)
+        if typed:
+            known = text(form, "accounts", _LONGEST) if typed == meant else ""
+            asked["person"] = known or await _meant(kit, typed[:100])
+        query = urlencode({name: value for name, value in asked.items() if value})
+        return see_other(request, f"/admin/audit?{query}" if query else "/admin/audit")
 
     @router.post("/audit/check")
     async def check(request: Request, who: Principal = Administrator) -> Response:
@@ -120,7 +139,7 @@ def add(router: APIRouter, kit: Kit) -> None:
 
     @router.get("/audit.csv")
     async def export(
-        person: str = Query(default="", max_length=100),
+        person: str = Query(default="", max_length=_LONGEST),
         about: str = Query(default="", max_length=64),
         action: str = Query(default="", max_length=40),
         since: str = Query(default="", max_length=10),
@@ -135,13 +154,23 @@ def add(router: APIRouter, kit: Kit) -> None:
         return StreamingResponse(_csv(kit, where), media_type="text/csv; charset=utf-8", headers=headers)
 
 
+async def _meant(kit: Kit, person: str) -> str:
+    """The ids of accounts that go by these words, or of whom the id itself is typed."""
+    if words(person) and (found := await find_accounts(kit, person, [], limit=_MOST_PEOPLE)).items:
+        return ",".join(account.id for account in found.items)
+    is_id = person.startswith(_NO_PEOPLE) or await kit.identity.account(person[:64]) is not None
+    return person if is_id else _NOBODY
+
+
+def _ids(person: str) -> list[str]:
+    return [one.strip()[:64] for one in person.split(",") if one.strip()][:_MOST_PEOPLE]
+
+
 async def _where(kit: Kit, *, person: str, about: str, action: str, since: str, until: str) -> Where:
     """Raises Refused for a day that is none."""
     where: Where = {}
-    if person.strip():
-        found = await find_accounts(kit, person, [], limit=_MOST_PEOPLE) if words(person) else None
-        ids = [account.id for account in found.items] if found is not None else []
-        where["account_id"] = In([*ids, person.strip()])
+    if person:
+        where["account_id"] = In(_ids(person))
     if about:
         where["object_id"] = about
     if action in ACTIONS:
