@@ -2,6 +2,7 @@
 
 A study's *audience* is a list of keys; whoever holds one of them may see it. Portal alone keeps the
 audiences, out of the submissions that brought the study and of what was shared inside the hospital.
+Documents belong to a submission, not to a study: they are for whom that was addressed to.
 
 account:<id>     who sent it, a recipient, somebody it was shared with
 department:<id>  a department it was addressed to
@@ -34,6 +35,16 @@ class Audience(Doc):
 
 
 AUDIENCES = Collection("audiences", Audience, fields=("arrived_at",), members="keys")
+
+
+class Addressed(Doc):
+    """Whom one submission is for. `id` is the submission's."""
+
+    sender_id: str
+    recipients: list[Person] = Field(default_factory=list)
+
+
+ADDRESSED = Collection("addressed", Addressed)
 
 
 @dataclass(frozen=True)
@@ -118,6 +129,14 @@ def may_see_submission(who: Principal, sender_id: str, recipients: Iterable[Pers
     if sees_all(who) or (who.may(Role.SEND) and who.account.id == sender_id):
         return True
     return who.may(Role.VIEW) and not set(keys_of(who)).isdisjoint(keys_for(recipients))
+
+
+async def may_see_documents(documents: Documents, who: Principal, submission_id: str) -> bool:
+    """Whether somebody may see what lay beside the images of a submission. A share shows studies alone."""
+    if who.kind == "share":
+        return False
+    one = await documents.get(ADDRESSED, submission_id)
+    return one is not None and may_see_submission(who, one.sender_id, one.recipients)
 
 
 def keys_for(people: Iterable[Person]) -> list[str]:

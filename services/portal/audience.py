@@ -8,10 +8,16 @@ last completes the audience.
 from collections.abc import Callable
 from contextlib import suppress
 
-from pydantic import Field
-
-from kit.access import AUDIENCES, Audience, account_key, keys_for, submission_key
-from kit.documents.port import Collection, Doc, Documents, Has
+from kit.access import (
+    ADDRESSED,
+    AUDIENCES,
+    Addressed,
+    Audience,
+    account_key,
+    keys_for,
+    submission_key,
+)
+from kit.documents.port import Documents, Has
 from kit.errors import TransientError, VersionConflict
 from kit.service import Kit
 from schemas.shapes import Person, Study
@@ -19,16 +25,6 @@ from schemas.upload import SubmissionOpened
 from schemas.validate import StudyArrived, StudyUpdated
 
 _TRIES = 50
-
-
-class Addressed(Doc):
-    """Whom one submission is for. `id` is the submission's."""
-
-    sender_id: str
-    recipients: list[Person] = Field(default_factory=list)
-
-
-ADDRESSED = Collection("addressed", Addressed)
 
 
 async def submission_opened(kit: Kit, event: SubmissionOpened) -> None:

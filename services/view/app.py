@@ -44,10 +44,10 @@ def build(kit: Kit, settings: ViewSettings) -> Service:
 
     async def study_removed(event: StudyRemoved) -> None:
         await handlers.study_removed(kit.documents, event)
-        await pictures.forget(event.study_id)
+        await pictures.removed(event)
 
     kit.bus.subscribe(StudyRemoved, GROUP, study_removed)
-    kit.bus.tail(StudyRemoved, pictures.removed)
+    kit.bus.tail(StudyRemoved, pictures.heard)
     preparation = preparing.Preparing(kit.documents, library, lists, pictures, settings.thumbnails)
     tasks = TaskRunner(
         kit.documents,
@@ -66,11 +66,11 @@ def build(kit: Kit, settings: ViewSettings) -> Service:
     for prefix in PREFIXES:
         for router in (
             frames.routes(kit, library, views),
-            thumbnails.routes(kit, library, pictures),
+            thumbnails.routes(kit, library, views, pictures),
             metadata.routes(kit, library, views),
             rendered.routes(kit, library, views, pictures),
             retrieve.routes(kit, library, views),
-            qido.routes(kit, library, settings),
+            qido.routes(kit, library, views, settings),
         ):
             dicomweb.include_router(router, prefix=prefix)
     return Service(

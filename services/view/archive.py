@@ -17,7 +17,7 @@ import orjson
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
-from kit.access import may_download
+from kit.access import may_download, may_see_documents
 from kit.dicom.pack import read_instance_bytes
 from kit.errors import Forbidden
 from kit.identity import Principal
@@ -66,16 +66,16 @@ def routes(kit: Kit, indexes: Indexes, views: Views) -> APIRouter:
 
     @router.get("/archive")
     async def archive(study_id: str, who: Principal = Caller) -> StreamingResponse:
-        """The study as a ZIP with a DICOMDIR. Documents sent along lie beside, but not for a share link:
-        they may be about more than this study."""
+        """The study as a ZIP with a DICOMDIR. Documents sent along lie beside for those who may see their
+        submission: they may be about more than this study."""
         study = await one_study(kit.documents, who, study_id)
         if not may_download(who):
             raise Forbidden("view-only", "These images may be looked at, but not taken along.")
         found = await instances_of(indexes, study)
         await views.note(Scope(who, "", "study", study.id), study)
         members, root = await asyncio.to_thread(_layout, kit.objects, found)
-        if who.kind == "account":
-            members += await asyncio.to_thread(_documents, kit.objects, study)
+        beside = [one for one in _submissions(study) if await may_see_documents(kit.documents, who, one)]
+        members += await asyncio.to_thread(_documents, kit.objects, beside)
         uid = f"2.25.{uuid5(_NAMESPACE, f'{study.id} {study.revision}').int}"
         directory = write_directory(root, uid)
         headers = {
@@ -151,9 +151,13 @@ def _layout(objects: Objects, found: Sequence[Located]) -> tuple[list[Member], R
     return members, root or Record("PATIENT", {})
 
 
-def _documents(objects: Objects, study: ViewStudy) -> list[Member]:
+def _submissions(study: ViewStudy) -> list[str]:
+    return list(dict.fromkeys(pack.submission_id for pack in study.packs))
+
+
+def _documents(objects: Objects, submissions: Sequence[str]) -> list[Member]:
     members: list[Member] = []
-    for submission in dict.fromkeys(pack.submission_id for pack in study.packs):
+    for submission in submissions:
         for stat in objects.list(f"documents/{submission}/"):
             start = objects.read(stat.key, 0, 132)
             if start[128:132] == b"DICM":

@@ -54,14 +54,22 @@ class Pictures:
     async def stop(self) -> None:
         await asyncio.gather(*self._forgetting)
 
-    def removed(self, event: StudyRemoved) -> None:
+    async def removed(self, event: StudyRemoved) -> None:
         """Forget a study's pictures, those that are being made among them."""
-        self._gone.update(dict.fromkeys(event.packs))
-        while len(self._gone) > _REMEMBERED:
-            self._gone.popitem(last=False)
+        self._mark(event)
+        await self.forget(event.study_id)
+
+    def heard(self, event: StudyRemoved) -> None:
+        """The same, for an event that another process handles."""
+        self._mark(event)
         task = asyncio.create_task(self.forget(event.study_id))
         self._forgetting.add(task)
         task.add_done_callback(self._forgetting.discard)
+
+    def _mark(self, event: StudyRemoved) -> None:
+        self._gone.update(dict.fromkeys(event.packs))
+        while len(self._gone) > _REMEMBERED:
+            self._gone.popitem(last=False)
 
     async def get(self, study_id: str, found: Located, frame: int, look: Look) -> bytes:
         """Raises NotAcceptable where the image can't be shown as a picture."""
@@ -108,6 +116,8 @@ class Pictures:
         except _UNDECODABLE as error:
             text = "This image can't be shown as a picture: it is damaged, or its compression is unknown."
             raise NotAcceptable(text) from error
+        if found.pack.id in self._gone:
+            return made
         for look, picture in zip(looks, made, strict=True):
             await self._keep(_name(study_id, found, frame, look), picture)
         if found.pack.id in self._gone:

@@ -20,6 +20,7 @@ from services.view.rules.choosing import middle_of
 from services.view.rules.matching import Query, folded, matches, parse
 from services.view.scopes import InScope, Scope, ids_within
 from services.view.settings import ViewSettings
+from services.view.viewed import Views
 
 JSON = "application/dicom+json"
 _Condition = Scalar | HasPrefix | Range | In
@@ -33,9 +34,9 @@ class Found:
     """Whether there are further results behind this page."""
 
 
-def routes(kit: Kit, library: Library, settings: ViewSettings) -> APIRouter:
+def routes(kit: Kit, library: Library, views: Views, settings: ViewSettings) -> APIRouter:
     router = APIRouter()
-    search = Search(kit, library, settings)
+    search = Search(kit, library, views, settings)
 
     def query(request: Request) -> Query:
         taken = ranges(request.headers.getlist("accept"), request.query_params.get("accept", ""))
@@ -80,10 +81,13 @@ def routes(kit: Kit, library: Library, settings: ViewSettings) -> APIRouter:
 
 
 class Search:
-    def __init__(self, kit: Kit, library: Library, settings: ViewSettings) -> None:
+    """Searching is not looking and is not recorded, but what has to be read out of images' headers is."""
+
+    def __init__(self, kit: Kit, library: Library, views: Views, settings: ViewSettings) -> None:
         self._documents: Documents = kit.documents
         self._objects = kit.objects
         self._library = library
+        self._views = views
         self._most = settings.search_limit
 
     async def studies(self, scope: Scope, query: Query) -> Found:
@@ -129,10 +133,15 @@ class Search:
             known: dict[str, Attributes] = {
                 uid: {**study.attributes, **attributes} for uid, attributes in study.series.items()
             }
-            if query.needs({tag for attributes in known.values() for tag in attributes} | _INCLUDE_NOTHING):
+            needs = query.needs(
+                {tag for attributes in known.values() for tag in attributes} | _INCLUDE_NOTHING
+            )
+            if needs:
                 known = await self._with_headers(study, known)
             for uid, attributes in known.items():
                 if matches(attributes, query.conditions, fuzzy=query.fuzzy):
+                    if needs:
+                        await self._views.note(scope, study)
                     own = study.series[uid]
                     row = _shown(attributes, own, query)
                     row["00081190"] = _address(scope, study.id, study.study_instance_uid, uid)
@@ -155,6 +164,8 @@ class Search:
                 if needs:
                     full = {**await self._header(one), **full}
                 if matches(full, query.conditions, fuzzy=query.fuzzy):
+                    if needs:
+                        await self._views.note(scope, study)
                     row = _shown(full, own, query)
                     row["00081190"] = _address(
                         scope,

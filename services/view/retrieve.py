@@ -1,10 +1,13 @@
 """WADO-RS: studies, series and instances (PS3.18 10.4), as they are stored or in another transfer syntax."""
 
+import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
 
 from kit.access import may_download
 from kit.dicom.errors import BrokenDicom
@@ -87,11 +90,12 @@ async def _instance(kit: Kit, request: Request, found: Located, etag: str) -> Re
         spans = [(entry.offset, entry.length)]
         media = _media(entry.transfer_syntax)
         return stored(request, kit.objects, found.pack.key, spans, media, etag)
-    content = b"".join(await _rewritten(kit, found, form.syntax))
+    size, blocks = await _rewritten(kit, found, form.syntax)
     media = _media(form.syntax)
     if form.single:
-        return Response(content, headers=headers_for(etag), media_type=media)
-    return in_parts(DICOM, [Part(media, len(content))], [iter([content])], etag)
+        headers = headers_for(etag, content_length=str(size))
+        return StreamingResponse(blocks, headers=headers, media_type=media)
+    return in_parts(DICOM, [Part(media, size)], [blocks], etag)
 
 
 def _instances(kit: Kit, request: Request, found: Sequence[Located], etag: str) -> Response:
@@ -111,12 +115,13 @@ async def _each_rewritten(
             body = read_instance_bytes(kit.objects, one.pack.key, one.entry)
             yield Part(_media(syntax), one.entry.length), body
         else:
-            blocks = await _rewritten(kit, one, syntax)
-            yield Part(_media(syntax), sum(map(len, blocks))), iter(blocks)
+            size, blocks = await _rewritten(kit, one, syntax)
+            yield Part(_media(syntax), size), blocks
 
 
-async def _rewritten(kit: Kit, found: Located, syntax: str) -> list[bytes]:
-    """The instance in that transfer syntax. Raises NotAcceptable where it can't be decompressed."""
+async def _rewritten(kit: Kit, found: Located, syntax: str) -> tuple[int, Iterator[bytes]]:
+    """The instance in that transfer syntax: its size, and its blocks out of a file that is gone with them.
+    Raises NotAcceptable where it can't be decompressed."""
     kit.scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="view-", dir=kit.scratch) as folder:
         path = Path(folder) / "instance"
@@ -126,5 +131,10 @@ async def _rewritten(kit: Kit, found: Located, syntax: str) -> list[bytes]:
         except (BrokenDicom, WorkerDied, WorkerTimeout) as error:
             text = "An image can't be decompressed. Ask for it as it is stored (transfer-syntax=*)."
             raise NotAcceptable(text) from error
-        with path.open("rb") as file:
-            return list(iter(lambda: file.read(_BLOCK), b""))
+        file = path.open("rb")
+    return os.fstat(file.fileno()).st_size, _blocks(file)
+
+
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        yield from iter(lambda: file.read(_BLOCK), b"")

@@ -17,18 +17,20 @@ from services.view.rules.accept import VIDEO, NotAcceptable, first_of, ranges
 from services.view.rules.choosing import largest_series, middle_frame, middle_of
 from services.view.rules.looks import look_of
 from services.view.scopes import InScope
+from services.view.viewed import Views
 
 _IMAGES: tuple[Media, ...] = ("image/jpeg", "image/png")
 _WORDS = {"DOC": "PDF", "": "?"}
 
 
-def routes(kit: Kit, library: Library, pictures: Pictures) -> APIRouter:
+def routes(kit: Kit, library: Library, views: Views, pictures: Pictures) -> APIRouter:
+    """Looking at the thumbnail of a study, series or instance is not recorded as looking at the study;
+    going through its frames is."""
     router = APIRouter()
 
     async def answer(
         request: Request, study: ViewStudy, found: Sequence[Located], frame: int | None = None
     ) -> Response:
-        """Looking at thumbnails is not looking at a study: it is not recorded."""
         taken = ranges(request.headers.getlist("accept"), request.query_params.get("accept", ""))
         media = first_of(taken, _IMAGES)
         if media is None:
@@ -76,6 +78,7 @@ def routes(kit: Kit, library: Library, pictures: Pictures) -> APIRouter:
     ) -> Response:
         one, found = await library.instance(scope, study, series, instance)
         wanted = frame_numbers(numbers, found.entry.frames.count)
+        await views.note(scope, one)
         return await answer(request, one, [found], wanted[0])
 
     return router

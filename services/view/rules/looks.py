@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from kit.dicom.look import Function, Look, Media, Window
 from kit.errors import Refused
 
-_LARGEST = 8192
+_LARGEST, _LARGEST_THUMBNAIL = 8192, 256
+"""Pixels a side. Looking at thumbnails is not recorded, so that they must not stand for the images."""
 _FUNCTIONS: dict[str, Function] = {
     "LINEAR": "LINEAR",
     "LINEAR-EXACT": "LINEAR_EXACT",
@@ -37,8 +38,10 @@ def _viewport(text: str, *, thumbnail: bool) -> tuple[int, int, tuple[float, flo
     if len(parts) not in ((2,) if thumbnail else (2, 6)):
         raise Refused("bad-viewport", "viewport is width,height or width,height,left,top,width,height.")
     width, height = _whole(parts[0], "viewport"), _whole(parts[1], "viewport")
-    if not (0 < width <= _LARGEST and 0 < height <= _LARGEST):
-        raise Refused("bad-viewport", f"The sides of a viewport are 1 to {_LARGEST} pixels.")
+    most = _LARGEST_THUMBNAIL if thumbnail else _LARGEST
+    if not (0 < width <= most and 0 < height <= most):
+        what = "thumbnail" if thumbnail else "viewport"
+        raise Refused("bad-viewport", f"The sides of a {what} are 1 to {most} pixels.")
     if len(parts) == 2:
         return width, height, None
     left, top = _number(parts[2] or "0"), _number(parts[3] or "0")

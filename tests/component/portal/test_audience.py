@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from kit.access import keys_of, may_download, may_see_submission, may_view, may_view_id, visible
+from kit.access import (
+    ADDRESSED,
+    keys_of,
+    may_download,
+    may_see_submission,
+    may_view,
+    may_view_id,
+    visible,
+)
 from kit.identity import ACCOUNTS, GROUPS, Account, Group, Principal, Role, by_grant
 from kit.service import Kit
 from kit.sessions import Grant
@@ -65,8 +73,8 @@ async def test_the_same_audience_in_any_order_and_twice(kit_env: Kit):
         page = await kit_env.documents.find(audience.AUDIENCES)
         for item in page.items:
             await kit_env.documents.delete(audience.AUDIENCES, item)
-        for addressed in (await kit_env.documents.find(audience.ADDRESSED)).items:
-            await kit_env.documents.delete(audience.ADDRESSED, addressed)
+        for addressed in (await kit_env.documents.find(ADDRESSED)).items:
+            await kit_env.documents.delete(ADDRESSED, addressed)
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,17 @@
 """Nobody sees what is not theirs, by whatever address."""
 
+import zipfile
 from datetime import timedelta
+from io import BytesIO
 
 import httpx
 import pytest
 
-from kit.access import submission_key
+from kit.access import ADDRESSED, Addressed, submission_key
 from kit.identity import Role, token_id
 from kit.service import Kit
 from kit.sessions import COOKIE, GRANTS, SESSIONS, Grant, Session
+from schemas.shapes import Person
 from services.view.viewed import VIEWS
 from tests.component.view.samples import NOW, SERIES, STUDY, arrive, ct, login, pack, show, study
 from tests.conftest import settle
@@ -155,3 +158,54 @@ async def test_views_are_recorded_once_a_session(kit_env: Kit, client: httpx.Asy
     await settle(kit_env)
     events = [event for _, event in await kit_env.bus.read(topics=["study-viewed"])]
     assert [event.key for event in events] == ["st1", "st1"]
+
+
+@pytest.mark.parametrize(
+    ("address", "looked"),
+    [
+        (f"{IMAGE}/thumbnail?viewport=256,256", 0),
+        (f"{IMAGE}/frames/1/thumbnail", 1),
+        (f"{STUDY}/instances?InstanceNumber=1", 0),
+        (f"{STUDY}/instances?includefield=all", 1),
+        (f"{STUDY}/instances?includefield=PatientComments", 1),
+        (f"{STUDY}/series?includefield=all", 1),
+    ],
+)
+async def test_what_shows_more_than_an_overview_is_recorded(
+    kit_env: Kit, client: httpx.AsyncClient, address: str, looked: int
+) -> None:
+    await two_senders(kit_env)
+    assert (await client.get(at("/study/st1", address))).status_code == 200
+    assert len((await kit_env.documents.find(VIEWS)).items) == looked
+
+
+async def test_a_thumbnail_is_small(kit_env: Kit, client: httpx.AsyncClient) -> None:
+    await two_senders(kit_env)
+    for sides in ("257,20", "20,8192"):
+        answer = await client.get(at("/study/st1", f"{IMAGE}/thumbnail?viewport={sides}"))
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad-viewport")
+
+
+async def test_documents_go_along_to_those_they_were_addressed_to(
+    kit_env: Kit, client: httpx.AsyncClient
+) -> None:
+    one = pack(kit_env, "p1", [ct(1)])
+    kit_env.objects.put(f"documents/{one.submission_id}/letter", [b"%PDF-1.7 about somebody else, too"])
+    await arrive(kit_env, study([one]))
+    await show(kit_env, "st1", "account:clinic", "account:addressed", "account:colleague")
+    addressed = Addressed(
+        id=one.submission_id, sender_id="clinic", recipients=[Person(name="A", account_id="addressed")]
+    )
+    await kit_env.documents.save(ADDRESSED, addressed)
+    guest = await by_link(kit_env, "secret-of-a-guest-003", "st1", download=True)
+    for headers, documents in (
+        (await login(kit_env, "colleague", Role.VIEW), 0),
+        (guest, 0),
+        (await login(kit_env, "addressed", Role.VIEW), 1),
+        (await login(kit_env, "clinic", Role.SEND, "clinic"), 1),
+        (await login(kit_env, "clerk", Role.VIEW_ALL), 1),
+    ):
+        answer = await client.get("/dicomweb/study/st1/archive", headers=headers)
+        names = zipfile.ZipFile(BytesIO(answer.content)).namelist()
+        assert len([name for name in names if name.startswith("DOCUMENT/")]) == documents
+        assert "DICOMDIR" in names
