@@ -19,10 +19,8 @@ from kit.errors import AnteroomError, TransientError, VersionConflict
 from kit.identity import Identity
 from kit.ids import random_id
 from kit.objects.s3 import S3Objects, S3Settings
-from kit.saying import say
-from kit.service import Kit, Service
+from kit.service import Kit
 from kit.workers import Workers
-from schemas.shapes import Said
 
 _log = logging.getLogger(__name__)
 
@@ -141,40 +139,3 @@ async def until_reached(
         except TimeoutError:
             continue
     return False
-
-
-class Doors:
-    """Readiness of this process: what is missing for it to do its work, engine by engine."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-        self.starting: Said | None = say("starting", "It is still starting.")
-        """None once everything runs."""
-
-    def service(self) -> Service:
-        return Service(
-            name="engines",
-            checks={
-                "start-door": self._started,
-                "events-door": self._cluster.bus.trouble,
-                "documents-door": self._documents,
-                "objects-door": self._objects,
-            },
-        )
-
-    async def _started(self) -> Said | None:
-        return self.starting
-
-    async def _documents(self) -> Said | None:
-        return await _said(self._cluster.mongo.ping())
-
-    async def _objects(self) -> Said | None:
-        return await _said(asyncio.to_thread(self._cluster.objects.ping))
-
-
-async def _said(attempt: Awaitable[None]) -> Said | None:
-    try:
-        await attempt
-    except TransientError as error:
-        return error.said
-    return None

@@ -15,10 +15,11 @@ from functools import partial
 from fastapi import FastAPI
 
 from anteroom import contracts, operations
-from anteroom.cluster import Cluster, Doors, collections, open_cluster, until_reached
+from anteroom.cluster import Cluster, collections, open_cluster, until_reached
 from anteroom.composition import BUILDERS
 from anteroom.embedded import take
 from anteroom.first_start import invite_first, open_accounts
+from anteroom.readiness import Doors
 from anteroom.serving import (
     Server,
     first_of,
@@ -58,15 +59,16 @@ async def serve(settings: Settings, names: Sequence[str], *, stop: asyncio.Event
 
 async def _run(settings: Settings, names: Sequence[str], stop: asyncio.Event) -> None:
     cluster = open_cluster(settings, settings.process.data / "spool")
-    doors = Doors(cluster)
     services = [BUILDERS[name](cluster.kit, settings) for name in names]
+    doors = Doors(cluster, services)
+    engines = doors.service()
     all_services = [
         *services,
         operations.build(cluster.kit),
         contracts.build(settings.kafka),
-        doors.service(),
+        engines,
     ]
-    refresh = operations.shared(partial(operations.refresh_metrics, cluster.kit, services))
+    refresh = operations.shared(partial(operations.refresh_metrics, cluster.kit, [*services, engines]))
     app = build_app(cluster.kit, all_services, refresh)
     async with in_sight(settings, cluster.kit.owner, refresh) as metrics:
         await _serve(cluster, doors, names, services, app, metrics, stop)

@@ -91,6 +91,7 @@ def build(kit: Kit, settings: UploadSettings) -> Service:
         stop=[sessions.stop, keeping.stop, upload_tasks.stop, silence_tasks.stop],
         checks={"disk space": room},
         gauges={"spool": measure_spool},
+        needs_objects=door is None,
     )
     if door is not None:
         service.start.append(door.start)

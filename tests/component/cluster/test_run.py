@@ -74,12 +74,15 @@ async def test_without_engines_it_lives_and_says_what_is_missing(tmp_path: Path)
         answer = await client.get("/readyz")
         assert answer.status_code == 503
         found = answer.json()
-        assert "Kafka" in found["events-door"]
+        assert "Kafka" in found["events"]
         assert "document store" in found["documents-door"]
-        assert "object store" in found["objects-door"]
+        assert "object store" in found["objects"]
         assert found["start-door"]
         metrics = orjson.loads((tmp_path / "server.json").read_bytes())["metrics"]
-        assert "anteroom_disk_free_bytes" in (await client.get(metrics)).text
+        measured = (await client.get(metrics)).text
+        assert "anteroom_disk_free_bytes" in measured
+        for name in ("events", "documents", "objects"):
+            assert f'anteroom_neighbour_up{{name="",neighbour="{name}"}} 0.0' in measured
         described = (await client.get("/api/asyncapi.json")).json()
         assert described["channels"].keys() == TOPICS.keys()
         assert "servers" not in described

@@ -9,7 +9,7 @@ from tests.unit.k8s.rendering import K8S, SERVICES, matches, named, of_kind, our
 
 VALUES = {
     "state": {*(state.value for state in State), "sent", "failed"},
-    "neighbour": {"destination", "antivirus", "mail"},
+    "neighbour": {"destination", "antivirus", "mail", "events", "documents", "objects"},
     "kind": {"request", "event", "task", "message", "send"},
     "outcome": {"ok", "refused", "failed"},
     "service": set(SERVICES),
@@ -46,6 +46,9 @@ def test_what_must_wake_somebody_does() -> None:
         "DeadLetters",
         "StudyUnmatched",
         "FilesUnscanned",
+        "EventsStop",
+        "DocumentsAway",
+        "ObjectsAway",
         "PacsDown",
         "AntivirusDown",
         "DiskFull",
