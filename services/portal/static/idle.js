@@ -55,7 +55,7 @@ function report() {
 // Looks ----------------------------------------------------------------------------------------
 function make(text, looks) {
   const made = document.createElement("div");
-  Object.assign(made.style, { position: "fixed", zIndex: 2147483000, font: "16px/1.5 Inter, system-ui, sans-serif", background: "Canvas", color: "CanvasText", ...looks });
+  Object.assign(made.style, { position: "fixed", zIndex: 2147483000, font: "16px/1.5 \"Inter Variable\", system-ui, sans-serif", background: "var(--card, Canvas)", color: "var(--ink, CanvasText)", ...looks });
   made.append(...text);
   document.documentElement.append(made);
   return made;
@@ -69,7 +69,7 @@ function element(name, text, looks = {}) {
 
 function warn() {
   if (box) return;
-  box = make([element("span", rules.warning)], { left: "50%", bottom: "24px", transform: "translateX(-50%)", maxWidth: "90vw", padding: "12px 20px", borderRadius: "10px", border: "1px solid", boxShadow: "0 8px 30px #0004" });
+  box = make([element("span", rules.warning)], { left: "50%", top: "12px", transform: "translateX(-50%)", maxWidth: "90vw", padding: "12px 20px", borderRadius: "10px", border: "1px solid var(--wait, currentColor)", boxShadow: "0 8px 30px #0004" });
   box.setAttribute("role", "alert");
 }
 
@@ -83,11 +83,11 @@ function uncover() {
 function cover() {
   if (box?.id === "signed-out") return;
   box?.remove();
-  const here = location.pathname + location.search, link = element("a", rules.go, { display: "inline-block", padding: "10px 18px", borderRadius: "10px", background: "CanvasText", color: "Canvas", textDecoration: "none" });
+  const here = location.pathname + location.search, link = element("a", rules.go, { display: "inline-block", padding: "10px 18px", borderRadius: "10px", background: "var(--door, CanvasText)", color: "var(--door-ink, Canvas)", fontWeight: 600, textDecoration: "none" });
   link.href = `/login?next=${encodeURIComponent(here)}`;
   if (document.documentElement.dataset.sending) link.target = "_blank";
-  const words = element("main", "", { maxWidth: "460px", margin: "18vh auto 0", padding: "0 24px" });
-  words.append(element("h1", rules.title, { fontSize: "24px" }), element("p", rules.text), rules.login ? link : element("p", rules.go));
+  const words = element("main", "", { display: "block", maxWidth: "460px", margin: "18vh auto 0", padding: "0 24px" });
+  words.append(element("h1", rules.title, { fontSize: "24px" }), element("p", rules.text, { margin: "8px 0 24px" }), rules.login ? link : element("p", rules.go));
   box = make([words], { inset: 0 });
   box.id = "signed-out";
   box.setAttribute("role", "alertdialog");
