@@ -132,6 +132,22 @@ def test_every_key_of_a_mounted_secret_is_documented(overlay: str) -> None:
                 assert f"`{Path(value).name}`" in text, name
 
 
+def test_secrets_that_strimzi_makes_are_asked_for_nothing_else() -> None:
+    """The User Operator makes a Secret by the name of each user, and takes out what it did not put in."""
+    found = rendered("overlays/prod")
+    users = {user["metadata"]["name"] for user in of_kind(found, "KafkaUser")}
+    asked = [
+        variable["valueFrom"]["secretKeyRef"]
+        for _, container in ours(found)
+        for variable in container.get("env", [])
+        if "secretKeyRef" in variable.get("valueFrom", {})
+    ]
+    theirs = [reference for reference in asked if reference["name"] in users]
+    assert theirs
+    assert {reference["key"] for reference in theirs} <= {"password", "sasl.jaas.config"}
+    assert {reference["name"] for reference in asked if reference["key"] == "password"} <= users
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_command_is_one(overlay: str) -> None:
     """Parsed by the command line itself, up to the point of doing it."""
