@@ -184,6 +184,16 @@ def test_production_keeps_no_secret_in_its_files() -> None:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
+def test_what_grows_with_images_lies_on_a_volume_of_its_own(overlay: str) -> None:
+    """kit.scratch is in the data folder: conversions, packs and uploads under way are written there."""
+    found = rendered(overlay)
+    for name in ("upload", "validate", "view", "forward"):
+        volumes = template(named(found, "Deployment", name))["spec"]["volumes"]
+        (data,) = [volume for volume in volumes if volume["name"] == "data"]
+        assert "ephemeral" in data, name
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_spool_of_acknowledged_images_outlives_its_pod(overlay: str) -> None:
     """Nothing that scales by itself may run it."""
     found = rendered(overlay)
