@@ -101,7 +101,7 @@ def open_cluster(settings: Settings, scratch: Path, *, clock: Clock = utc_now) -
     bus = KafkaBus(KafkaSettings(**kafka.model_dump()), clock)
     connection = Mongo(MongoSettings(**mongo.model_dump(exclude={"create_indexes"})))
     documents = MongoDocuments(connection.database, bus.publish, clock)
-    objects = S3Objects(S3Settings(**s3.model_dump(exclude={"create_bucket"})))
+    objects = S3Objects(S3Settings(**s3.model_dump(exclude={"create_bucket"}), scratch=scratch))
     kit = Kit(
         documents=documents,
         bus=bus,

@@ -27,7 +27,8 @@ from kit.seekable import Seekable
 _BLOCK = 1 << 20
 _READ_MAX = 64 << 20
 _PART = 16 << 20
-_IN_MEMORY = 8 << 20
+_IN_MEMORY = 256 << 10
+"""Of each open writer; hundreds may be open."""
 _WINDOW = 1 << 20
 _COPY = 256 << 20
 """What the server copies in one request: it is silent while it does, and takes 5 GiB at most."""
@@ -49,6 +50,8 @@ class S3Settings:
     """Connections kept open: as many reads can go on side by side."""
     timeout_s: float = 30.0
     """How long the server may be silent."""
+    scratch: Path | None = None
+    """Where what is being written waits; the system's temporary folder by default."""
 
 
 class S3Objects:
@@ -86,7 +89,7 @@ class S3Objects:
             return writer.commit()
 
     def writer(self, key: str) -> "S3Writer":
-        return S3Writer(self, checked(key))
+        return S3Writer(self, checked(key), self._settings.scratch)
 
     def adopt(self, key: str, path: Path) -> ObjectStat:
         size = path.stat().st_size
@@ -218,13 +221,15 @@ class S3Objects:
 
 
 class S3Writer:
-    """Gathers in memory up to 8 MiB, then in a temporary file; the object exists after commit()."""
+    """Gathers a little in memory, then in an unnamed file in `scratch`; the object exists after commit()."""
 
-    def __init__(self, objects: S3Objects, key: str) -> None:
+    def __init__(self, objects: S3Objects, key: str, scratch: Path | None = None) -> None:
         self._objects = objects
         self._key = key
         self._size = 0
-        self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - closed by __exit__
+        self._file = tempfile.SpooledTemporaryFile(  # noqa: SIM115 - closed by __exit__
+            max_size=_IN_MEMORY, dir=None if scratch is None else str(scratch)
+        )
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         try:

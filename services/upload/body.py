@@ -19,12 +19,13 @@ from starlette.types import Receive, Scope, Send
 from kit.errors import Refused, TooLarge
 from kit.sessions import COOKIE
 from kit.web import answer
-from services.upload.refusals import BrokenOff, ChecksumMismatch, Incomplete, SlowDown, TooSlow
+from services.upload.refusals import BrokenOff, Busy, ChecksumMismatch, Incomplete, SlowDown, TooSlow
 
 _GRACE_S = 30.0
 _LINGER_BYTES = 1 << 30
 _LINGER_S = 10.0
 _FAILURE_WINDOW_S = 60.0
+_BUSY_S = 10
 
 
 class Body:
@@ -142,7 +143,7 @@ def body_route(failures: Failures) -> type[APIRoute]:
                 except ClientDisconnect:
                     return Response(status_code=400)
                 except Refused as error:
-                    if not isinstance(error, BrokenOff | SlowDown):
+                    if not isinstance(error, BrokenOff | Busy | SlowDown):
                         failures.add(who, loop.time())
                     return _refusal(error, watched)
 
@@ -216,6 +217,8 @@ def _refusal(error: Refused, watched: _Watched) -> Response:
         response.headers["www-authenticate"] = "Bearer"
     if isinstance(error, SlowDown):
         response.headers["retry-after"] = str(int(_FAILURE_WINDOW_S))
+    if isinstance(error, Busy):
+        response.headers["retry-after"] = str(_BUSY_S)
     if error.status in (409, 412, 423, ChecksumMismatch.status):
         response.headers["tus-resumable"] = "1.0.0"
     if watched.ended:

@@ -36,6 +36,12 @@ class SlowDown(Refused):
     status = 429
 
 
+class Busy(Refused):
+    """This process has as much under way as it takes; another, or a later try, will do."""
+
+    status = 503
+
+
 class TooSlow(Refused):
     status = 408
 

@@ -20,6 +20,10 @@ class UploadSettings(BaseModel):
     max_files: int = Field(default=50_000, description="in one submission")
     max_batches: int = Field(default=5_000, description="in one submission")
     max_open_uploads: int = Field(default=64, description="tus uploads under way in one submission")
+    max_transfers: int = Field(
+        default=256,
+        description="tus requests one process takes in at once; each may hold `part_bytes` of disk",
+    )
     max_manifest_bytes: int = Field(default=32 * MIB, description="the request that opens a submission")
 
     reserve_bytes: int = Field(default=512 * MIB, description="free space below which every door answers 507")

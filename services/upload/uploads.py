@@ -22,7 +22,7 @@ from services.upload.body import Body
 from services.upload.documents import UPLOADS, Part, UploadDoc, batch_prefix, part_key
 from services.upload.form import FormBody
 from services.upload.parts import ALGORITHMS, Digest, PartWriter
-from services.upload.refusals import BrokenOff, ChecksumMismatch, Conflict, Gone, Locked, TooSlow
+from services.upload.refusals import BrokenOff, Busy, ChecksumMismatch, Conflict, Gone, Locked, TooSlow
 from services.upload.settings import UploadSettings
 from services.upload.submissions import LOOKS_EVERY_S, Batch, Submissions
 
@@ -155,8 +155,10 @@ class Uploads:
     ) -> UploadDoc:
         """Take the body in from `offset`. When a sender breaks off, what came is kept and BrokenOff
         is raised; with a checksum, a body counts whole or not at all. Raises Locked, Conflict,
-        ChecksumMismatch, TooLarge, NoSpace, TooSlow."""
+        ChecksumMismatch, TooLarge, NoSpace, TooSlow, Busy."""
         await self._take_over(upload_id)
+        if len(self._transfers) >= self._settings.max_transfers:
+            raise Busy("many-uploads", "Very many uploads are under way here. Please try again in a minute.")
         async with self._only_one(upload_id) as transfer:
             upload = await self.get(principal, upload_id)
             if offset != upload.offset:

@@ -150,6 +150,35 @@ async def test_a_checksum_counts_whole_or_not_at_all(accounts, algorithm: str):
         assert unknown.status_code == 400
 
 
+async def test_one_process_takes_in_a_bounded_number_at_once(accounts):
+    async with serving(accounts, settings_of(max_transfers=1)) as upload:
+        submission_id = await opened(upload)
+        first, second = tar_of({"0/x": os.urandom(400_000)}), tar_of({"1/x": os.urandom(1000)})
+        location = await created(upload, submission_id, "0", len(first))
+        other = await created(upload, submission_id, "1", len(second))
+        host, port = upload.url.removeprefix("http://").split(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(
+            f"PATCH {location} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {SECRET}\r\n"
+            f"Tus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\nContent-Type: application/offset+octet-stream\r\n"
+            f"Content-Length: {len(first)}\r\n\r\n".encode()
+        )
+        writer.write(first[:270_000])
+        await writer.drain()
+        async with asyncio.timeout(10):
+            while (busy := await patched(upload, location, 0, b"")).status_code not in (423, 503):
+                await asyncio.sleep(0.02)
+        busy = await patched(upload, other, 0, second)
+        assert (busy.status_code, busy.json()["code"]) == (503, "many-uploads")
+        assert int(busy.headers["retry-after"]) > 0
+        writer.close()
+        await writer.wait_closed()
+        async with asyncio.timeout(10):
+            while (later := await patched(upload, other, 0, second)).status_code == 503:
+                await asyncio.sleep(0.02)
+        assert later.status_code == 204
+
+
 async def test_a_broken_connection_keeps_what_came(accounts):
     async with serving(accounts, settings_of(part_bytes=100_000)) as upload:
         submission_id = await opened(upload)
