@@ -178,6 +178,12 @@ def test_every_port_is_opened_to_somebody_and_engines_can_be_reached(overlay: st
         assert {53, 27017, *needed} <= allowed, name
 
 
+def test_addresses_which_are_secrets_are_not_logged_at_the_edge() -> None:
+    (ingress,) = of_kind(rendered("overlays/prod"), "Ingress")
+    said = ingress["metadata"]["annotations"]
+    assert said["nginx.ingress.kubernetes.io/enable-access-log"] == "false"
+
+
 def test_production_keeps_no_secret_in_its_files() -> None:
     assert of_kind(rendered("overlays/prod"), "Secret") == []
     assert of_kind(rendered("base"), "Secret") == []
