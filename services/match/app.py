@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from kit.dicom.worklist import Worklist
 from kit.errors import PermanentError
 from kit.hl7.server import Limits, MllpServer
+from kit.metrics import HL7_MESSAGES
 from kit.saying import say
 from kit.service import Kit, Service
 from schemas.match import Hl7Received, PatientChanged, PatientMerged
@@ -41,6 +42,9 @@ def build(kit: Kit, settings: MatchSettings) -> Service:
     kit.bus.subscribe(PatientChanged, "match", handlers.patient_changed)
     kit.bus.subscribe(PatientMerged, "match", handlers.patient_merged)
 
+    for verdict in ("AA", "AE", "AR"):
+        # from 0 on, so that the first refusals count as an increase
+        HL7_MESSAGES.labels(verdict)
     door = Hl7Door(kit.bus, kit.clock, zone=zone, default_issuer=kit.site.default_issuer)
     server = MllpServer(
         door.answer,

@@ -9,6 +9,7 @@ from kit.errors import Unavailable
 from kit.identity import Identity, Role
 from kit.mail import MailServer
 from kit.metrics import NEIGHBOUR_UP
+from kit.metrics import NOTICES as NOTICES_ENDED
 from kit.saying import say
 from kit.service import Kit, Service
 from kit.sms import Twilio
@@ -87,6 +88,9 @@ def build(kit: Kit, settings: NotifySettings) -> Service:
 
 def _notice_runner(kit: Kit, ports: Ports, channel: Channel) -> TaskRunner[Notice]:
     """One a channel: a mail server that hangs holds up no SMS."""
+    for state in ("sent", "failed"):
+        # from 0 on, so that the first failures count as an increase
+        NOTICES_ENDED.labels(channel, state)
     settings = ports.settings
     return TaskRunner(
         kit.documents,
