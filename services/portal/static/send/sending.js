@@ -1,4 +1,4 @@
-// Sends one submission: opens it, sends what the server does not have yet in batches, three at a time, and
+// Sends one submission: opens it, sends what the server does not have yet in batches, four at a time, and
 // closes it. Goes on by itself after a lost network, a restarted server or a sleeping computer.
 
 import { batches, member, missing, parseRanges, renderRanges } from "./plan.js";
@@ -6,7 +6,7 @@ import { open as openSource } from "./sources.js";
 import { Tar } from "./tar.js";
 import { Answer, api, begin, NoAnswer, offsetOf, sendFrom } from "./tus.js";
 
-const AT_ONCE = 3, LONGEST_WAIT_S = 20;
+const AT_ONCE = 4, LONGEST_WAIT_S = 20;
 const AGAIN = new Set([408, 423, 425, 429, 500, 502, 503, 504, 507]);
 
 export class Unreadable extends Error {
@@ -120,19 +120,22 @@ export class Sending {
 
   async #tryBatch(batch, upload, signal) {
     const tar = await this.#tarOf(batch);
+    let inForm = false;
     try {
       let offset = 0;
       if (upload.url === null) upload.url = await begin(this.id, renderRanges(batch.ordinals), tar.size, signal);
       else offset = await offsetOf(upload.url, signal);
       while (offset < tar.size) {
-        offset = await sendFrom(upload.url, tar.from(offset, { form: !upload.plain }), offset, signal, (bytes) => {
+        const body = tar.from(offset, { form: !upload.plain });
+        inForm = body instanceof FormData;
+        offset = await sendFrom(upload.url, body, offset, signal, (bytes) => {
           this.moving.set(batch, Math.min(batch.bytes, Math.round((bytes / tar.size) * batch.bytes)));
           if (bytes > offset) this.#goesWell();
           this.events.progress();
         });
       }
     } catch (error) {
-      if (error instanceof NoAnswer) upload.plain = true; // a browser short of file handles fails on forms alone
+      if (error instanceof NoAnswer && inForm) upload.plain = true; // short of file handles, forms alone fail
       if (error instanceof Answer && (error.status === 404 || error.status === 410) && upload.url !== null) {
         upload.url = null;
         throw new NoAnswer();
