@@ -47,7 +47,7 @@ def _command(settings: Settings, service: str, index: int, config: Path | None) 
     if index == 0:
         return [*command, "--data", str(settings.process.data), "--http-port", str(settings.http.port)]
     data = settings.process.data / f"worker-{index}"
-    return [*command, "--data", str(data), "--http-port", "0", "--dicom-port", "-1", "--hl7-port", "0"]
+    return [*command, "--data", str(data), "--http-port", "0", "--dicom-port", "-1", "--hl7-port", "-1"]
 
 
 def _environment(settings: Settings, index: int, key: Path) -> dict[str, str]:

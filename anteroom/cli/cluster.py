@@ -17,7 +17,7 @@ _SERVICES = ("upload", "validate", "match", "portal", "view", "forward", "notify
 @click.option("--data", type=click.Path(path_type=Path), help="Folder for spools and keys. Default: data.")
 @click.option("--http-port", type=click.IntRange(0, 65535), help="Default: 8080. 0: any free one.")
 @click.option("--dicom-port", type=click.IntRange(-1, 65535), help="Of upload. Default: 11112.")
-@click.option("--hl7-port", type=click.IntRange(0, 65535), help="Of match. Default: 2575.")
+@click.option("--hl7-port", type=click.IntRange(-1, 65535), help="Of match. Default: 2575.")
 @click.option("--config", type=click.Path(path_type=Path), help="Settings file (TOML).")
 def run(service: str, workers: int, **options: Any) -> None:
     """Run one service, or all, in this process, on Kafka, MongoDB and S3, until SIGTERM.

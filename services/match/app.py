@@ -75,11 +75,12 @@ def build(kit: Kit, settings: MatchSettings) -> Service:
     service = Service(
         name="match",
         routers=[routes(kit.documents, door, server)],
-        start=[listen],
-        stop=[server.stop],
-        doors={"HL7": lambda: f"{settings.hl7_host}:{server.port}"},
-        checks={"hl7-door": check},
     )
+    if settings.hl7_port >= 0:
+        service.start.append(listen)
+        service.stop.append(server.stop)
+        service.doors["HL7"] = lambda: f"{settings.hl7_host}:{server.port}"
+        service.checks["hl7-door"] = check
     if worklist is not None:
         service.start.append(worklist.runner.start)
         service.stop.append(worklist.runner.stop)

@@ -10,7 +10,7 @@ class MatchSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     hl7_host: str = "127.0.0.1"
-    hl7_port: int = Field(default=2575, ge=0, le=65535)
+    hl7_port: int = Field(default=2575, ge=-1, le=65535, description="0: any free port; -1: no HL7 door")
     hl7_allow: list[str] = Field(
         default=["127.0.0.0/8", "::1"],
         description="addresses and networks that may connect; HL7 over MLLP knows no passwords",
