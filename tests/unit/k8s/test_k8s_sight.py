@@ -13,6 +13,7 @@ VALUES = {
     "kind": {"request", "event", "task", "message", "send"},
     "outcome": {"ok", "refused", "failed"},
     "service": set(SERVICES),
+    "pod": {"upload-.*", "dicom-.*"},
     "answer": {"AA", "AE", "AR"},
 }
 
@@ -57,8 +58,10 @@ def test_what_must_wake_somebody_does() -> None:
 
 
 def test_it_is_seen_when_a_service_is_gone() -> None:
-    gone = [one.values["service"] for one in asked() if one.where == "AnteroomServiceGone"]
-    assert sorted(gone) == sorted(SERVICES)
+    gone = [one.values for one in asked() if one.where == "AnteroomServiceGone"]
+    assert {one["service"] for one in gone} == set(SERVICES)
+    of_upload = [one.get("pod") for one in gone if one["service"] == "upload"]
+    assert of_upload == ["upload-.*", "dicom-.*"]
 
 
 def test_every_alert_says_what_to_do() -> None:
