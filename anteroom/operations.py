@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import shutil
+import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import cache, partial
@@ -134,9 +135,11 @@ async def _count_dead_letters(kit: Kit) -> None:
 
 
 async def _measure_disk(kit: Kit) -> None:
-    usage = await asyncio.to_thread(shutil.disk_usage, kit.scratch)
-    DISK_FREE.set(usage.free)
-    DISK_SIZE.set(usage.total)
+    """Of both folders that are written to; in a cluster they may lie on volumes of their own."""
+    for folder, place in (("data", str(kit.scratch)), ("temporary", tempfile.gettempdir())):
+        usage = await asyncio.to_thread(shutil.disk_usage, place)
+        DISK_FREE.labels(folder).set(usage.free)
+        DISK_SIZE.labels(folder).set(usage.total)
 
 
 @cache

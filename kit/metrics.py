@@ -23,8 +23,10 @@ OLDEST_SPOOLED = Gauge(
     "anteroom_oldest_spooled_seconds", "Since when the oldest acknowledged files wait to be handed over"
 )
 NEIGHBOUR_UP = Gauge("anteroom_neighbour_up", "1 while the neighbour answers, else 0", ["neighbour", "name"])
-DISK_FREE = Gauge("anteroom_disk_free_bytes", "Free on the volume of the data folder")
-DISK_SIZE = Gauge("anteroom_disk_size_bytes", "Size of that volume")
+DISK_FREE = Gauge(
+    "anteroom_disk_free_bytes", "Free on the volume of that folder: data, or temporary", ["folder"]
+)
+DISK_SIZE = Gauge("anteroom_disk_size_bytes", "Size of that volume", ["folder"])
 UNKNOWN = Counter("anteroom_gauges_not_refreshed", "Gauges that could not be read anew and are old", ["part"])
 RECEIVED_BYTES = Counter("anteroom_received_bytes", "Bytes taken in and made durable", ["door"])
 FILES = Counter("anteroom_files", "Files that reached a state", ["state"])

@@ -136,7 +136,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         ),
         Panel(
             "Free on disk",
-            (("{{pod}}", "min by (pod) (anteroom_disk_free_bytes)"),),
+            (("{{pod}} {{folder}}", "min by (pod, folder) (anteroom_disk_free_bytes)"),),
             "bytes",
         ),
     ),

@@ -146,7 +146,9 @@ async def test_what_can_not_be_read_hides_nothing_else(kit_env: Kit) -> None:
     await refresh_metrics(kit_env, [service])
     assert value("anteroom_gauges_not_refreshed_total", part="away") == before + 1
     assert value("anteroom_gauges_not_refreshed_total", part="hangs") == 1
-    free, size = value("anteroom_disk_free_bytes"), value("anteroom_disk_size_bytes")
-    assert free is not None
-    assert size is not None
-    assert 0 < free < size
+    for folder in ("data", "temporary"):
+        free = value("anteroom_disk_free_bytes", folder=folder)
+        size = value("anteroom_disk_size_bytes", folder=folder)
+        assert free is not None
+        assert size is not None
+        assert 0 < free < size
