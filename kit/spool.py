@@ -59,12 +59,18 @@ class Spool:
         if not self.has_room(size):
             raise no_space()
 
-    def oldest(self) -> float | None:
-        """When the oldest file here was opened, in seconds since 1970; None when there is none."""
+    def oldest(self, kind: str) -> float | None:
+        """When the oldest file of this kind here that has a whole member was opened, in seconds since 1970;
+        None when there is none. One that is still being sent holds nothing that was acknowledged."""
         times = []
         for side in self._folder.glob("*.json"):
-            with suppress(FileNotFoundError):
-                times.append(side.stat().st_mtime)
+            with suppress(FileNotFoundError, ValueError):
+                owner = orjson.loads(side.read_bytes())
+                with side.with_suffix(".tar").open("rb") as tar:
+                    # a member's header is written last
+                    begun = any(tar.read(BLOCK))
+                if begun and owner.get("kind") == kind:
+                    times.append(side.stat().st_mtime)
         return min(times, default=None)
 
     async def open(self, owner: Mapping[str, Any], *, spool_id: str | None = None) -> "SpoolFile":

@@ -75,7 +75,7 @@ def build(kit: Kit, settings: UploadSettings) -> Service:
         return say("disk-nearly-full", form)
 
     async def measure_spool() -> None:
-        oldest = await asyncio.to_thread(spool.oldest)
+        oldest = await asyncio.to_thread(spool.oldest, SESSION)
         OLDEST_SPOOLED.set(0 if oldest is None else max(0.0, kit.clock().timestamp() - oldest))
 
     routes = body_route(Failures(settings.max_failures))

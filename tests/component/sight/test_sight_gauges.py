@@ -127,7 +127,18 @@ async def test_what_waits_in_the_spool(kit_env: Kit) -> None:
     assert value("anteroom_oldest_spooled_seconds") == 0
     folder = kit_env.scratch / "upload"
     folder.mkdir()
-    (folder / "one.json").write_text("{}")
+    sessions = '{"kind": "session"}'
+    for name, owner, tar in (
+        ("request", '{"kind": "request"}', b"x" * 512),
+        ("first-still-comes", sessions, bytes(512) + b"x"),
+        ("nothing-yet", sessions, b""),
+    ):
+        (folder / f"{name}.json").write_text(owner)
+        (folder / f"{name}.tar").write_bytes(tar)
+    await service.gauges["spool"]()
+    assert value("anteroom_oldest_spooled_seconds") == 0
+    (folder / "one.json").write_text(sessions)
+    (folder / "one.tar").write_bytes(b"x" * 512)
     await service.gauges["spool"]()
     waited = value("anteroom_oldest_spooled_seconds")
     assert waited is not None
