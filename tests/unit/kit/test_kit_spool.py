@@ -196,3 +196,25 @@ async def test_an_unreadable_owner_record_hinders_nobody(tmp_path: Path):
     await found[other.id].forget()
     assert bad.path.exists()
     assert not other.path.exists()
+
+
+async def test_the_oldest_of_a_kind_counts_once_a_member_is_whole(tmp_path: Path):
+    spool = Spool(tmp_path)
+    coming, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly():
+        yield b"a" * 70_000
+        coming.set()
+        await go_on.wait()
+        yield b"b"
+
+    file = await spool.open({"kind": "session"})
+    appending = asyncio.create_task(file.append("slow", slowly()))
+    await coming.wait()
+    assert spool.oldest("session") is None
+    go_on.set()
+    await appending
+    assert spool.oldest("session") is not None
+    assert spool.oldest("request") is None
+    await file.forget()
+    assert spool.oldest("session") is None
