@@ -15,7 +15,7 @@ from anteroom.run import serve
 from anteroom.settings import Settings, load
 from kit.bus.kafka_settings import KafkaSettings, remove_topics
 from schemas.catalogue import TOPICS
-from tests.neighbours.engines import ACCESS_KEY, SECRET_KEY, engine
+from tests.neighbours.engines import ACCESS_KEY, SECRET_KEY, OwnEngines, engine
 
 ADMIN = {"authorization": f"Bearer {secrets.token_hex(32)}"}
 
@@ -109,3 +109,22 @@ async def test_on_engines_it_becomes_ready_and_ends_when_told(tmp_path: Path) ->
     with pytest.raises(WrongSiteKey):
         await asyncio.wait_for(serve(settings, ["notify"]), 60)
     await remove_topics(KafkaSettings(servers=engines[0], prefix=f"{name}-"))
+
+
+async def test_without_kafka_or_images_it_stays_ready_and_says_so(tmp_path: Path) -> None:
+    own = OwnEngines(tmp_path / "engines")
+    try:
+        await asyncio.to_thread(own.start)
+        engines = [f"127.0.0.1:{own.ports[name]}" for name in own.NAMES]
+        data = tmp_path / "data"
+        data.mkdir()
+        async with running(settings_on(data, *engines, "away"), "match", "portal") as client:
+            await ready(client)
+            for name, lacking in (("kafka", "events"), ("s3", "objects")):
+                await asyncio.to_thread(own.stop, name, kill=True)
+                async with asyncio.timeout(60):
+                    while not (answer := await client.get("/readyz")).json()[lacking]:
+                        await asyncio.sleep(0.2)
+                assert answer.status_code == 200
+    finally:
+        own.close()
