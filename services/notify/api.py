@@ -111,7 +111,7 @@ def _view(notice: Notice) -> NoticeView:
         about=notice.about,
         created_at=notice.created_at,
         sent_at=notice.sent_at,
-        next_try_at=notice.due_at,
+        next_try_at=None if notice.state is State.COMBINED else notice.due_at,
         attempts=notice.attempts,
         error=notice.last_error,
         said=notice.trouble,

@@ -61,7 +61,7 @@ class State(StrEnum):
     SENT = "sent"
     FAILED = "failed"
     COMBINED = "combined"
-    """Told by the digest `combined_into`."""
+    """Told by the digest `combined_into`; due until that has ended."""
     NOT_CONFIGURED = "not-configured"
     OFF = "off"
 
@@ -122,6 +122,14 @@ class Notice(TaskDoc):
     provider_id: str = ""
     provider_status: str = ""
     combined_into: str = ""
+    leads: bool = Field(
+        default=False, description="it takes in what waits for its address, and is in no digest"
+    )
+    stands_for: list[str] = Field(
+        default_factory=list,
+        description="ids of the notices told by it as a digest; the same at every attempt",
+    )
+    digest: dict[str, int] = Field(default_factory=dict, description="facts of the digest; empty: it is none")
     ledger: list[Entry] = Field(default_factory=list)
 
     def goes_back_to(self) -> tuple[str, str]:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from kit.errors import NotFound
 from kit.saying import say
 from schemas.envelope import Event
+from services.notify.endings import failed
 from services.notify.models import NOTICES, Notice, State
 from services.notify.ports import Ports
-from services.notify.tasks import failed
 
 _RANK = {
     status: rank

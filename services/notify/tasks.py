@@ -3,17 +3,16 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 
-from kit.documents.port import Range
-from kit.errors import NoSpace, PermanentError, TransientError, Uncertain, VersionConflict
+from kit.errors import NoSpace, PermanentError, TransientError, Uncertain
 from kit.identity import Role
 from kit.metrics import NOTICES as NOTICES_ENDED
 from kit.saying import as_said, say
 from schemas.envelope import Event
-from schemas.notify import NoticeFailed, NoticeSent
-from schemas.shapes import Person, Said
-from services.notify import messages, rules
+from schemas.notify import NoticeSent
+from schemas.shapes import Person
+from services.notify import digests, messages, rules
+from services.notify.endings import failed
 from services.notify.models import (
     ABOUT_ACCOUNTS,
     ABOUT_DESTINATIONS,
@@ -21,7 +20,6 @@ from services.notify.models import (
     NEWS,
     NOTICES,
     Channel,
-    Kind,
     News,
     Notice,
     State,
@@ -34,19 +32,7 @@ _WAIT_FOR_CONTACTS = 4
 """Tries before news is told to those who are known: a submission's opening may be heard of late."""
 _LOOK_FOR_CONTACTS = 11
 """Tries, over hours, in which the recipients of such a submission are told after all."""
-_DIGEST_MOST = 500
 _AGAIN_S = 1.0
-
-_DIGEST_NAMES = {
-    Kind.FAILED: "failed",
-    Kind.PROBLEMS: "problems",
-    Kind.ASKED: "asked",
-    Kind.DECLINED: "declined",
-    Kind.DELAYED: "delayed",
-    Kind.IN_PACS: "in_pacs",
-    Kind.DESTINATION_AWAY: "destinations",
-    Kind.DESTINATION_BACK: "destinations",
-}
 
 
 async def tell(ports: Ports, news: News) -> None:
@@ -184,10 +170,13 @@ def _sender(ports: Ports, channel: Channel) -> object | None:
 async def deliver(ports: Ports, claimed: Notice) -> None:
     """One attempt to send. At least once, and at most twice: `sending` is saved before the attempt,
     and one that ended without a word counts as possibly arrived."""
+    if claimed.state is State.COMBINED:
+        await digests.follow(ports, claimed)
+        return
     async with ports.lock(claimed.recipient):
         # While waiting for the lock a digest may have taken it in.
         notice = await ports.documents.get(NOTICES, claimed.id)
-        if notice is None or notice.due_at is None:
+        if notice is None or notice.due_at is None or notice.state is State.COMBINED:
             return
         if notice.state is State.SENDING:
             rules.after_interruption(notice)
@@ -201,83 +190,21 @@ async def deliver(ports: Ports, claimed: Notice) -> None:
         reason = rules.usable(notice.channel, notice.recipient)
         if reason is not None:
             raise PermanentError(reason)
-        if notice.kind in ABOUT_ACCOUNTS:
-            digest = None
-        elif await _held(ports, notice):
+        if notice.kind not in ABOUT_ACCOUNTS and not await digests.has_room(ports, notice):
             return
-        else:
-            digest = await _digest(ports, notice)
         notice.state = State.SENDING
         notice.note(ports.clock(), f"attempt {notice.attempts}")
         await ports.documents.save(NOTICES, notice)
         try:
-            provider_id = await _send(ports, notice, digest)
+            provider_id = await _send(ports, notice)
         except (PermanentError, TransientError) as error:
             await _came_back(ports, notice.id, error)
             raise
         await _sent(ports, notice.id, provider_id)
 
 
-async def _held(ports: Ports, notice: Notice) -> bool:
-    """True when the address got enough within the hour: the notice waits for the next free place."""
-    now = ports.clock()
-    page = await ports.documents.find(
-        NOTICES,
-        {"recipient": notice.recipient, "sent_at": Range(low=now - rules.HOUR)},
-        order="sent_at",
-        descending=True,
-        limit=ports.settings.per_hour,
-    )
-    times = [sent.sent_at for sent in reversed(page.items) if sent.sent_at is not None]
-    free = rules.free_at(times, ports.settings.per_hour, now)
-    if free is None:
-        return False
-    if notice.state is not State.HELD:
-        notice.note(now, "held: this address got enough messages within the hour")
-    notice.state = State.HELD
-    notice.due_at = max(free, now + timedelta(seconds=1))
-    notice.lease_until = None
-    notice.attempts -= 1
-    await ports.documents.save(NOTICES, notice)
-    return True
-
-
-async def _digest(ports: Ports, notice: Notice) -> Notice | None:
-    """When several were held for this address, one stands for all: the rest is marked as told by it.
-
-    They are marked first. A crash in between leaves this one due, and it counts them anew.
-    """
-    if notice.state is State.HELD:
-        page = await ports.documents.find(
-            NOTICES,
-            {"recipient": notice.recipient, "state": State.HELD.value},
-            order="created_at",
-            limit=_DIGEST_MOST,
-        )
-        for other in page.items:
-            if other.id == notice.id or other.due_at is None:
-                continue
-            other.state = State.COMBINED
-            other.combined_into = notice.id
-            other.due_at = None
-            other.lease_until = None
-            other.note(ports.clock(), "told by a digest")
-            try:
-                await ports.documents.save(NOTICES, other)
-            except VersionConflict:
-                continue
-    page = await ports.documents.find(NOTICES, {"combined_into": notice.id}, limit=_DIGEST_MOST)
-    if not page.items:
-        return None
-    facts = dict.fromkeys(_DIGEST_NAMES.values(), 0)
-    for told in (notice, *page.items):
-        facts[_DIGEST_NAMES[told.kind]] += 1
-    facts["messages"] = 1 + len(page.items)
-    return notice.model_copy(update={"kind": Kind.DIGEST, "about": "", "facts": facts})
-
-
-async def _send(ports: Ports, notice: Notice, digest: Notice | None) -> str:
-    said = digest or notice
+async def _send(ports: Ports, notice: Notice) -> str:
+    said = digests.as_told(notice)
     if notice.channel == "email" and ports.mail is not None:
         sender = ports.sign.sender
         return await ports.mail.send(sender, notice.recipient, messages.email(said, ports.sign))
@@ -334,28 +261,6 @@ async def give_up(ports: Ports, notice: Notice, reason: str) -> None:
     emits = failed(ports, notice, notice.trouble or as_said(reason))
     await ports.documents.save(NOTICES, notice, emits=emits)
     NOTICES_ENDED.labels(notice.channel, "failed").inc()
-
-
-def failed(ports: Ports, notice: Notice, reason: Said, step: str = "") -> Sequence[Event]:
-    """Put the notice into its failed state; returns the event to save it with."""
-    now = ports.clock()
-    notice.state = State.FAILED
-    notice.due_at = None
-    notice.lease_until = None
-    notice.last_error, notice.last_said = reason.text[:500], reason
-    notice.note(now, f"failed: {reason.text[:300]}")
-    event = NoticeFailed.first(
-        time=now,
-        key=notice.id,
-        step=step,
-        correlation_id=notice.correlation_id,
-        cause=notice.cause,
-        notice_id=notice.id,
-        channel=notice.channel,
-        kind=notice.kind.value,
-        reason=reason.text[:500],
-    )
-    return (event,)
 
 
 async def _edit(ports: Ports, notice_id: str, edit: Callable[[Notice], Sequence[Event]]) -> None:
