@@ -1,4 +1,4 @@
-// Sends one submission: opens it, sends what the server does not have yet in batches, four at a time, and
+// Sends one submission: opens it, sends what the server does not have yet in batches, three at a time, and
 // closes it. Goes on by itself after a lost network, a restarted server or a sleeping computer.
 
 import { batches, member, missing, parseRanges, renderRanges } from "./plan.js";
@@ -6,7 +6,7 @@ import { open as openSource } from "./sources.js";
 import { Tar } from "./tar.js";
 import { Answer, api, begin, NoAnswer, offsetOf, sendFrom } from "./tus.js";
 
-const AT_ONCE = 4, LONGEST_WAIT_S = 20;
+const AT_ONCE = 3, LONGEST_WAIT_S = 20;
 const AGAIN = new Set([408, 423, 425, 429, 500, 502, 503, 504, 507]);
 
 export class Unreadable extends Error {
