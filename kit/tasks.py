@@ -121,7 +121,8 @@ class TaskRunner(Generic[T]):
         """How many tasks more than it can do a runner chooses among: the more often others were quicker, the
         more, so that many processes rarely want the same."""
         self._resting: dict[str, datetime] = {}
-        """Tasks whose outcome could not be saved, and when they are looked at again."""
+        """Tasks whose outcome could not be saved, and when they are looked at again. Forgotten when their
+        lease has run out anyway: others may have done them."""
         self._stopping = False
 
     async def start(self) -> None:
@@ -164,6 +165,7 @@ class TaskRunner(Generic[T]):
     async def _claim_due(self) -> float:
         """Start what is due and free; returns seconds until it is worth looking again."""
         now = self._clock()
+        self._resting = {name: at for name, at in self._resting.items() if at > now - self._lease}
         free = self._concurrency - len(self._running)
         if free <= 0:
             return 30.0

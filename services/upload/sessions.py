@@ -274,6 +274,8 @@ async def _register_somewhere(
     try:
         await submissions.register(submission_id, batch)
         return
+    except NoSpace:
+        raise
     except Refused:
         sender = Sender.model_validate(file.owner["sender"])
     for number in count():
@@ -282,6 +284,8 @@ async def _register_somewhere(
         try:
             await submissions.register(late.id, batch)
             return
+        except NoSpace:
+            raise
         except Refused:
             if (await submissions.get(late.id)).state == "open":
                 raise

@@ -440,3 +440,25 @@ async def test_creating_again_replaces_what_broke_off(upload: Running):
     assert list(upload.kit.objects.list("incoming/")) == []
     assert (await patched(upload, second, 0, batch)).status_code == 204
     assert (await upload.client.post(f"/api/submissions/{submission_id}/close")).status_code == 200
+
+
+async def test_a_disk_that_is_full_at_the_last_step_costs_nothing_that_was_sent(
+    upload: Running, monkeypatch: pytest.MonkeyPatch
+):
+    submission_id = await opened(upload, files=[{"path": "a", "size": 1000}])
+    batch = tar_of({"0/a": bytes(1000)})
+    location = await created(upload, submission_id, "0", len(batch))
+    save, full = upload.kit.documents.save, True
+
+    async def saved(collection, doc, emits=()):
+        if full and collection.name == "submissions" and emits:
+            raise NoSpace("disk-full", "The disk is full.")
+        return await save(collection, doc, emits)
+
+    monkeypatch.setattr(upload.kit.documents, "save", saved)
+    assert (await patched(upload, location, 0, batch)).status_code == 507
+    full = False
+    head = await upload.client.head(location, headers=TUS)
+    assert (head.status_code, head.headers["upload-offset"]) == (200, str(len(batch)))
+    assert (await upload.client.get(f"/api/submissions/{submission_id}/ordinals")).json()["ordinals"] == "0"
+    assert (await upload.client.post(f"/api/submissions/{submission_id}/close")).status_code == 200
