@@ -13,8 +13,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from kit.documents.port import Range
+from kit.metrics import NOTICES as NOTICES_ENDED
+from kit.saying import as_said
 from schemas.envelope import Event
 from services.notify import rules
+from services.notify.endings import failed
 from services.notify.models import NOTICES, Kind, Notice, State
 from services.notify.ports import Ports
 
@@ -60,6 +63,7 @@ async def follow(ports: Ports, notice: Notice) -> None:
     """A notice that was taken in ends as its digest did, with the one save."""
     now = ports.clock()
     lead = await ports.documents.get(NOTICES, notice.combined_into)
+    emits: Sequence[Event] = ()
     notice.lease_until = None
     notice.attempts -= 1
     if lead is None or (lead.state is not State.HELD and notice.id not in lead.stands_for):
@@ -67,12 +71,16 @@ async def follow(ports: Ports, notice: Notice) -> None:
         notice.combined_into = ""
         notice.due_at = now
         notice.note(now, "the digest went without it: it waits again")
+    elif lead.state is State.FAILED:
+        emits = failed(ports, notice, lead.trouble or as_said(lead.last_error))
     elif lead.due_at is None:
         notice.due_at = None
         notice.note(now, "told by a digest")
     else:
         notice.due_at = max(now, lead.due_at) + _DIGEST_AGAIN
-    await ports.documents.save(NOTICES, notice)
+    await ports.documents.save(NOTICES, notice, emits=emits)
+    if emits:
+        NOTICES_ENDED.labels(notice.channel, "failed").inc()
 
 
 async def _held(ports: Ports, notice: Notice) -> bool:

@@ -184,3 +184,14 @@ async def test_a_digest_says_the_same_at_every_attempt(bench: Bench, mail: Mail)
     await tasks.deliver(at(bench, mail), await bench.notice(1))
     assert mail.sent[0] == mail.sent[1]
     assert (await bench.notice(1)).state is State.SENT
+
+
+async def test_what_a_digest_told_of_fails_with_it(bench: Bench, mail: Mail) -> None:
+    lead = await bench.queue(1, state=State.HELD, leads=True)
+    told = await bench.queue(2, state=State.COMBINED, combined_into=lead.id)
+    lead.stands_for = [told.id]
+    await bench.kit.documents.save(NOTICES, lead)
+    await tasks.give_up(at(bench, mail), await bench.notice(1), "no such mailbox")
+    await tasks.deliver(at(bench, mail), await bench.notice(2))
+    notice = await bench.notice(2)
+    assert (notice.state, notice.due_at, notice.last_error) == (State.FAILED, None, "no such mailbox")
