@@ -156,6 +156,7 @@ class Uploads:
         """Take the body in from `offset`. When a sender breaks off, what came is kept and BrokenOff
         is raised; with a checksum, a body counts whole or not at all. Raises Locked, Conflict,
         ChecksumMismatch, TooLarge, NoSpace, TooSlow, Busy."""
+        await self.get(principal, upload_id)
         await self._take_over(upload_id)
         if len(self._transfers) >= self._settings.max_transfers:
             raise Busy("many-uploads", "Very many uploads are under way here. Please try again in a minute.")
@@ -288,6 +289,7 @@ class Uploads:
 
     async def terminate(self, principal: Principal, upload_id: str) -> None:
         """tus termination: the upload and its bytes go. Raises Conflict once it is a batch."""
+        await self.get(principal, upload_id)
         await self._take_over(upload_id)
         async with self._only_one(upload_id):
             upload = await self.get(principal, upload_id)

@@ -12,6 +12,7 @@ import pytest
 from kit.errors import NoSpace
 from kit.sessions import COOKIE
 from services.upload.documents import UPLOADS
+from services.upload.uploads import Uploads
 from tests.component.upload.conftest import OTHER, SECRET, Running, serving, settings_of, stored_files, tar_of
 
 TUS = {"tus-resumable": "1.0.0"}
@@ -462,3 +463,20 @@ async def test_a_disk_that_is_full_at_the_last_step_costs_nothing_that_was_sent(
     assert (head.status_code, head.headers["upload-offset"]) == (200, str(len(batch)))
     assert (await upload.client.get(f"/api/submissions/{submission_id}/ordinals")).json()["ordinals"] == "0"
     assert (await upload.client.post(f"/api/submissions/{submission_id}/close")).status_code == 200
+
+
+async def test_another_s_transfer_is_not_ended(upload: Running, monkeypatch: pytest.MonkeyPatch):
+    submission_id = await opened(upload, declared_files=1)
+    location = await created(upload, submission_id, "0", 100)
+    ended: list[str] = []
+
+    async def take_over(_: object, upload_id: str) -> bool:
+        ended.append(upload_id)
+        return False
+
+    monkeypatch.setattr(Uploads, "_take_over", take_over)
+    for method in ("PATCH", "DELETE"):
+        headers = {**TUS, **CONTENT, "upload-offset": "0", "authorization": f"Bearer {OTHER}"}
+        answer = await upload.client.request(method, location, headers=headers, content=b"x")
+        assert answer.status_code == 404, answer.text
+    assert ended == []
