@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 
 _FLUSH_EVERY = 0.25
 _TRIM_EVERY = 3600.0
+_AGAIN_S = 1.0
 _END = 1 << 62
 
 
@@ -177,11 +178,15 @@ class EmbeddedBus:
                 letter,
             )
 
+        await self._write_at_last(operation)
+
+    async def _write_at_last(self, operation: Callable[[Transaction], None]) -> None:
+        """As soon as the store takes it: what became of an event must not be forgotten."""
         while True:
             try:
                 return await self._store.write(operation)
             except (TransientError, NoSpace):
-                await asyncio.sleep(1)
+                await asyncio.sleep(_AGAIN_S)
 
     def _redeliver(self, letter: dict[str, Any]) -> None:
         feed = self._feeds.get((letter["consumer"], letter["topic"]))
@@ -200,7 +205,7 @@ class EmbeddedBus:
                         (reason[:1000], letter_id),
                     )
 
-            await self._store.write(operation)
+            await self._write_at_last(operation)
 
         try:
             event = decode(letter["body"])

@@ -2,16 +2,17 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from kit.bus import embedded, tries
 from kit.bus import feed as feeds
-from kit.bus import tries
 from kit.bus.embedded import EmbeddedBus
 from kit.clock import utc_now
-from kit.documents.store import Store
+from kit.documents.store import Store, Transaction
 from kit.errors import NoSpace, NotFound, PermanentError, StoreAway, TransientError
 from schemas.notify import NoticeSent
 
@@ -135,6 +136,36 @@ async def test_replaying_what_nobody_here_handles_is_refused_and_the_letter_stay
     assert [letter.id for letter in await bus.dead_letters()] == [letters[0].id]
     await bus.stop()
     await store.close()
+
+
+async def test_a_replay_whose_end_meets_a_full_disk_leaves_no_letter_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Opened(tmp_path)
+    opened.failures = [PermanentError("no")]
+    await opened.bus.start()
+    await opened.bus.publish([sent(1)])
+    async with asyncio.timeout(20):
+        while not (letters := await opened.bus.dead_letters()):
+            await asyncio.sleep(0.005)
+    write, refused = opened.store.write, 0
+
+    async def full(operation: Callable[[Transaction], None]) -> None:
+        nonlocal refused
+        if "settled" in operation.__qualname__ and not refused:
+            refused += 1
+            raise NoSpace("disk-full", "The disk is full.")
+        await write(operation)
+
+    monkeypatch.setattr(embedded, "_AGAIN_S", 0.01)
+    monkeypatch.setattr(opened.store, "write", full)
+    await opened.bus.replay(letters[0].id)
+    left = "SELECT count(*) FROM dead_letters"
+    async with asyncio.timeout(20):
+        while not refused or opened.store.read_now(lambda c: c.execute(left).fetchone()[0]):
+            await asyncio.sleep(0.005)
+    monkeypatch.undo()
+    await opened.close()
 
 
 async def test_a_letter_that_cannot_be_read_does_not_keep_the_bus_from_starting(tmp_path: Path) -> None:
