@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from anteroom.cluster import open_cluster
-from bench.cluster import cluster
+from bench.cluster import cluster, engine_cpu_seconds
 from bench.result import Result
 from kit.clock import utc_now
 from kit.documents.mongo import MongoDocuments
@@ -28,21 +28,25 @@ class Nap(TaskDoc):
 def run() -> Iterator[Result]:
     with tempfile.TemporaryDirectory(prefix="bench-") as name, cluster(Path(name) / "cluster") as place:
         opened = open_cluster(place.settings, Path(name) / "own")
-        seconds = asyncio.run(_all(opened.documents))
-    for workers, took in seconds.items():
+        found = asyncio.run(_all(opened.documents))
+    for workers, (took, engine) in found.items():
         ideal = TASKS_EACH * SLEEP_S
         result = Result(f"workers-asleep-{workers}", "of the ideal throughput", "higher")
         result.notes = {"workers": workers, "tasks": workers * TASKS_EACH, "each sleeps": f"{SLEEP_S:g} s"}
+        result.notes["CPU of the document store"] = f"{engine / (workers * TASKS_EACH) * 1000:.1f} ms a task"
+        result.notes["busy"] = f"{engine / took:.0%} of a processor"
         result.runs.append({"ours": ideal / took})
         yield result
 
 
-async def _all(documents: MongoDocuments) -> dict[int, float]:
+async def _all(documents: MongoDocuments) -> dict[int, tuple[float, float]]:
     found = {}
     for workers in WORKERS:
         naps = Collection(f"naps{workers}", Nap, fields=("due_at",))
         await documents.ensure_indexes([naps])
-        found[workers] = await _one(documents, naps, workers)
+        before = engine_cpu_seconds()
+        took = await _one(documents, naps, workers)
+        found[workers] = (took, engine_cpu_seconds() - before)
     return found
 
 

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from anteroom.client.files import select
 from anteroom.client.submission import Wishes, send
 from bench.approving import approve, receiver
 from bench.cases.http_ingest import Quiet
-from bench.cluster import ADMIN, Cluster, cluster
+from bench.cluster import ADMIN, Cluster, cluster, engine_cpu_seconds
 from bench.images import make_series
 from bench.result import Result
 from bench.servers import storescp
@@ -23,34 +24,44 @@ IMAGES = 40
 WORKERS = (1, 2, 4)
 
 
+@dataclass(frozen=True)
+class Work:
+    """Images/s, and milliseconds of CPU an image: of all our services, and of the engines."""
+
+    rate: float
+    own_ms: float
+    engine_ms: float
+
+
 def run() -> Iterator[Result]:
     for service, measure in (("validate", _validate), ("forward", _forward)):
-        rates: dict[int, float] = {}
+        found: dict[int, Work] = {}
         for workers in WORKERS:
             with tempfile.TemporaryDirectory(prefix="bench-") as name:
-                rates[workers] = measure(Path(name), workers)
-        for workers, rate in rates.items():
+                found[workers] = measure(Path(name), workers)
+        for workers, work in found.items():
             result = Result(f"{service}-{workers}-processes", "images/s on the engines", "higher")
-            ideal = rates[1] * min(workers, os.cpu_count() or 1)
+            ideal = found[1].rate * min(workers, os.cpu_count() or 1)
             result.notes = {
-                "of the ideal": f"{rate / ideal:.2f}",
+                "of the ideal": f"{work.rate / ideal:.2f}",
                 "ideal": "one process times processes, no more than processors; the engines share these",
             }
-            result.runs.append({"ours": rate})
+            result.notes["CPU an image"] = f"{work.own_ms:.1f} ms ours, {work.engine_ms:.1f} ms the engines'"
+            result.runs.append({"ours": work.rate})
             yield result
 
 
-def _validate(root: Path, workers: int) -> float:
+def _validate(root: Path, workers: int) -> Work:
     """Submissions lie ready for the processes that come; until all images are known."""
     with cluster(root / "cluster") as place:
         place.start("upload", "match", "portal")
         _send(place, root)
         api = Api(_url(place, "portal"), ADMIN)
         place.start(*["validate"] * workers)
-        return _rate(lambda: _images(api))
+        return _until_done(place, lambda: _images(api))
 
 
-def _forward(root: Path, workers: int) -> float:
+def _forward(root: Path, workers: int) -> Work:
     """Decisions lie ready for the processes that come; until the last image is a file at the receiver."""
     received = root / "received"
     with (
@@ -63,15 +74,21 @@ def _forward(root: Path, workers: int) -> float:
         for study in _until_known(api):
             approve(api, study)
         place.start(*["forward"] * workers)
-        return _rate(lambda: sum(1 for _ in received.iterdir()))
+        return _until_done(place, lambda: sum(1 for _ in received.iterdir()))
 
 
-def _rate(done: Callable[[], int]) -> float:
-    """Images/s from the time every process is ready until the end."""
+def _until_done(place: Cluster, done: Callable[[], int]) -> Work:
+    """From the time every process is ready until the end."""
     start, before = time.monotonic(), done()
+    own, engine = place.cpu_seconds(), engine_cpu_seconds()
     while (now := done()) < STUDIES * IMAGES:
         time.sleep(0.1)
-    return (now - before) / (time.monotonic() - start)
+    images = now - before
+    return Work(
+        images / (time.monotonic() - start),
+        (place.cpu_seconds() - own) / images * 1000,
+        (engine_cpu_seconds() - engine) / images * 1000,
+    )
 
 
 def _images(api: Api) -> int:
