@@ -27,8 +27,8 @@ SECONDS = 15
 _BATCH = 50
 _WARM = 200
 _READING = {
-    "of the tail": "where p99 until durable and our being late are high together, this process or the broker had "
-    "to wait for one of the 2 processors they share; an engine full of old topics stands still by itself",
+    "of the tail": "where p99 until durable and our being late are high together, this process or the broker "
+    "waited for one of the 2 processors they share; an engine full of old topics stands still by itself",
 }
 
 
