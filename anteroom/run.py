@@ -32,6 +32,7 @@ from anteroom.serving import (
 )
 from anteroom.settings import Settings
 from anteroom.sight import in_sight
+from kit.heap import settle
 from kit.logging import configure
 from kit.saying import as_said, say
 from kit.service import Service, stop_all
@@ -128,6 +129,7 @@ async def _start(
             await start()
     if not await until_reached("the bus", cluster.bus.start, stop, state):
         return
+    settle()
     doors.starting = None
     _log.info("%s ready", ", ".join(names))
     await cluster.documents.keep_relaying(collections(names))
