@@ -47,7 +47,6 @@ off = true
 hl7_host = "127.0.0.1"
 [[destinations]]
 id = "pacs"
-name = "pacs"
 host = "127.0.0.1"
 port = {pacs_port}
 called_ae = "ORTHANC"

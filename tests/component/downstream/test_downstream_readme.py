@@ -113,7 +113,7 @@ async def reached(kit_env: Kit) -> AsyncIterator[tuple[Kit, dict[str, str]]]:
     """The log of one machine behind HTTP, and how it is reached."""
     secret = await ensure_admin(kit_env)
     assert secret is not None
-    listener = listen("127.0.0.1", 0)
+    listener = listen("127.0.0.1", 0, "http.port")
     server = Server(uvicorn_config(build_app(kit_env, [operations.build(kit_env)]), Settings()))
     serving = asyncio.create_task(server.serve([listener]))
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"

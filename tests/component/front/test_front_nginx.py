@@ -143,7 +143,7 @@ async def test_our_own_server_takes_the_address_from_it(tmp_path: Path) -> None:
 
     http = HttpSettings(behind_proxy=True, proxies=PROXIES)
     settings = Settings.model_validate({"http": http.model_dump()})
-    listener = listen("127.0.0.1", 0)
+    listener = listen("127.0.0.1", 0, "http.port")
     server = Server(uvicorn_config(app, settings))
     serving = asyncio.create_task(server.serve([listener]))
     port = listener.getsockname()[1]
