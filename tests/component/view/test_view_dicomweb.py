@@ -4,8 +4,9 @@ from io import BytesIO
 
 import httpx
 import pydicom
+from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.uid import JPEGBaseline8Bit
+from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, RLELossless
 
 from kit.service import Kit
 from tests.component.view.samples import SERIES, STUDY, arrive, ct, pack, parts_of, study
@@ -94,3 +95,26 @@ async def test_pydicom_reads_what_is_sent(kit_env: Kit, client: httpx.AsyncClien
     await arrive(kit_env, study([pack(kit_env, "p1", [ct(1)])]))
     ((_, body),) = parts_of(await client.get(f"{SERIES}/instances/1.2.3.4.1"))
     assert pydicom.dcmread(BytesIO(body)).SOPInstanceUID == "1.2.3.4.1"
+
+
+async def test_a_compressed_instance_comes_decompressed_to_who_names_no_syntax(
+    kit_env: Kit, client: httpx.AsyncClient
+) -> None:
+    plain = dcmread(BytesIO(ct(1)))
+    pixels = plain.PixelData
+    plain.compress(RLELossless, generate_instance_uid=False)
+    packed = BytesIO()
+    plain.save_as(packed)
+    await arrive(kit_env, study([pack(kit_env, "p1", [packed.getvalue()])]))
+    single = await client.get(f"{SERIES}/instances/1.2.3.4.1", headers={"accept": "application/dicom"})
+    parts = parts_of(
+        await client.get(
+            f"{SERIES}/instances/1.2.3.4.1",
+            headers={"accept": 'multipart/related; type="application/dicom"'},
+        )
+    )
+    assert single.status_code == 200, single.text
+    for content in (single.content, parts[0][1]):
+        found = dcmread(BytesIO(content))
+        assert (found.file_meta.TransferSyntaxUID, found.PixelData) == (ExplicitVRLittleEndian, pixels)
+    assert int(single.headers["content-length"]) == len(single.content)
