@@ -11,6 +11,7 @@ import pytest
 from kit.bus import embedded, tries
 from kit.bus import feed as feeds
 from kit.bus.embedded import EmbeddedBus
+from kit.bus.port import DeadLetter
 from kit.clock import utc_now
 from kit.documents.store import Store, Transaction
 from kit.errors import NoSpace, NotFound, PermanentError, StoreAway, TransientError
@@ -48,6 +49,16 @@ class Opened:
         async with asyncio.timeout(20):
             while len(self.got) < count:
                 await asyncio.sleep(0.005)
+
+    async def buried(self) -> list[DeadLetter]:
+        """Start, and have one event end as a dead letter."""
+        self.failures = [PermanentError("no")]
+        await self.bus.start()
+        await self.bus.publish([sent(1)])
+        async with asyncio.timeout(20):
+            while not (letters := await self.bus.dead_letters()):
+                await asyncio.sleep(0.005)
+        return letters
 
     async def close(self) -> None:
         await self.bus.stop()
@@ -120,12 +131,7 @@ async def test_events_that_a_newer_version_left_in_the_log_are_passed_over(tmp_p
 
 async def test_replaying_what_nobody_here_handles_is_refused_and_the_letter_stays(tmp_path: Path) -> None:
     opened = Opened(tmp_path)
-    opened.failures = [PermanentError("no")]
-    await opened.bus.start()
-    await opened.bus.publish([sent(1)])
-    async with asyncio.timeout(20):
-        while not (letters := await opened.bus.dead_letters()):
-            await asyncio.sleep(0.005)
+    letters = await opened.buried()
     await opened.close()
 
     store = Store(tmp_path / "a.db")
@@ -142,12 +148,7 @@ async def test_a_replay_whose_end_meets_a_full_disk_leaves_no_letter_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = Opened(tmp_path)
-    opened.failures = [PermanentError("no")]
-    await opened.bus.start()
-    await opened.bus.publish([sent(1)])
-    async with asyncio.timeout(20):
-        while not (letters := await opened.bus.dead_letters()):
-            await asyncio.sleep(0.005)
+    letters = await opened.buried()
     write, refused = opened.store.write, 0
 
     async def full(operation: Callable[[Transaction], None]) -> None:
