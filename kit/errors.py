@@ -5,6 +5,7 @@ AnteroomError
 ├── TransientError      backoff and another try: a neighbour is away for now
 │   ├── Unavailable     names the neighbour (antivirus, PACS, SMTP server, …)
 │   │   └── StoreAway   the document or object store can't be reached: events wait for it without limit
+│   ├── NoSpace         a store or the data volume is full: events wait as for a store that is away
 │   └── Uncertain       the neighbour fell silent after it had everything: it may have acted
 ├── VersionConflict     somebody else saved first: read again, decide again
 └── Refused             said to a person or a sender: what is wrong and what to do
@@ -55,6 +56,17 @@ class Unavailable(TransientError):
 
 class StoreAway(Unavailable):
     """The document or the object store can't be reached: without it nothing can be handled."""
+
+
+class NoSpace(TransientError):
+    """The volume is full (507): nothing was kept. The text is for whoever sent it."""
+
+    status = 507
+    code = "disk-full"
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
 
 
 class Uncertain(TransientError):
@@ -125,9 +137,3 @@ class Crowded(Refused):
 
 class Unsupported(Refused):
     status = 415
-
-
-class NoSpace(Refused):
-    """The data volume is full (507): nothing was kept, send again when the operator has made room."""
-
-    status = 507

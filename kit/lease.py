@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from kit.clock import Clock
 from kit.documents.port import Collection, Documents
-from kit.errors import AnteroomError, NoSpace, TransientError
+from kit.errors import AnteroomError, TransientError
 
 if TYPE_CHECKING:
     from kit.tasks import TaskDoc
@@ -76,7 +76,7 @@ class Lease(Generic[T]):
                     fresh = await self.documents.get(self.collection, self.task.id)
                     # the work may have given it back and be about to end
                     renewed = fresh is not None and fresh.lease_owner == self.owner
-        except (TransientError, NoSpace, TimeoutError) as error:
+        except (TransientError, TimeoutError) as error:
             _log.warning("a lease of %s could not be renewed: %s", self.collection.name, error)
             return self.exclusive or self.clock() < self.until
         if renewed:

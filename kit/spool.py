@@ -37,9 +37,7 @@ R = TypeVar("R")
 
 
 def no_space() -> NoSpace:
-    return NoSpace(
-        "disk-full", "The receiving disk is full. Nothing of this was kept; please send it again later."
-    )
+    return NoSpace("The receiving disk is full. Nothing of this was kept; please send it again later.")
 
 
 class Spool:

@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 from kit.acts import Act, service_of
 from kit.clock import Clock
 from kit.documents.port import Collection, Doc, Documents, Instant, Range, Where
-from kit.errors import AnteroomError, NoSpace, PermanentError, TransientError, VersionConflict
+from kit.errors import AnteroomError, PermanentError, TransientError, VersionConflict
 from kit.lease import Lease, LeaseLost
 from kit.saying import say
 from schemas.shapes import Said
@@ -245,7 +245,7 @@ class TaskRunner(Generic[T]):
             act.outcome = "void"
             _log.info("task %s of %s was taken or changed elsewhere", task_id, self._collection.name)
             return REST_AFTER_CONFLICT
-        except (TransientError, NoSpace) as error:
+        except TransientError as error:
             act.failed(error)
             _log.warning("task %s of %s: %s", task_id, self._collection.name, error)
         except Exception as error:  # noqa: BLE001 - the edge: giving up met a defect, which must not pass unseen
@@ -295,7 +295,7 @@ class TaskRunner(Generic[T]):
         )
         try:
             await lease.keep_while(work, self._longest)
-        except (TransientError, NoSpace) as error:
+        except TransientError as error:
             act.failed(error)
             if task.attempts >= self._max_attempts:
                 await self._fail(task, error.said)

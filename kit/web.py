@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from kit.acts import Act, current, service_of
-from kit.errors import Refused, TransientError, VersionConflict
+from kit.errors import NoSpace, Refused, TransientError, VersionConflict
 from kit.guard import PROBES, Guard
 from kit.identity import Principal, Role
 from kit.saying import say
@@ -106,6 +106,8 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _busy(request: Request, error: Exception) -> Response:
     _log.warning("%s %s could not be served: %s", request.method, _route(request), error)
+    if isinstance(error, NoSpace):
+        return await _told(request, error.status, error.code, error.text)
     text = "This can't be done at the moment. Please try again in a minute."
     response = await _told(request, 503, "busy", text)
     response.headers["retry-after"] = "10"

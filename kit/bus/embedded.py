@@ -14,7 +14,7 @@ from kit.bus.port import DeadLetter, E, Handler
 from kit.clock import Clock
 from kit.documents.port import instant_text
 from kit.documents.store import Appended, Store, Transaction
-from kit.errors import NoSpace, NotFound, TransientError
+from kit.errors import NotFound, TransientError
 from kit.ids import derived_id
 from schemas.catalogue import TOPICS
 from schemas.envelope import Event
@@ -185,7 +185,7 @@ class EmbeddedBus:
         while True:
             try:
                 return await self._store.write(operation)
-            except (TransientError, NoSpace):
+            except TransientError:
                 await asyncio.sleep(_AGAIN_S)
 
     def _redeliver(self, letter: dict[str, Any]) -> None:
@@ -234,7 +234,7 @@ class EmbeddedBus:
                 if since_trim >= _TRIM_EVERY:
                     since_trim = 0.0
                     await self._trim()
-            except (TransientError, NoSpace):
+            except TransientError:
                 await asyncio.sleep(5)
 
     async def _flush(self) -> None:

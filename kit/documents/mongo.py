@@ -345,7 +345,7 @@ class StoreErrors:
         if isinstance(error, DocumentTooLarge) or code in self._TOO_LARGE:
             raise PermanentError("a document is too large for the document store") from error
         if code == self._FULL:
-            raise NoSpace("disk-full", "The storage is full. Please send it again later.") from error
+            raise NoSpace("The storage is full. Please send it again later.") from error
         if isinstance(error, ConnectionFailure):
             raise StoreAway("document store", why(error)) from error
         if isinstance(error, PyMongoError):

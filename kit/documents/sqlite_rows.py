@@ -36,7 +36,7 @@ def snapshot(source: Path, target: Path, told: Callable[[int, int], None] = lamb
             origin.execute("ROLLBACK")
     except sqlite3.Error as error:
         if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
-            raise NoSpace("disk-full", "The disk that the copy is written to is full.") from error
+            raise NoSpace("The disk that the copy is written to is full.") from error
         raise TransientError(f"database: {error.sqlite_errorname}") from error
     handle = os.open(target, os.O_RDONLY)
     try:

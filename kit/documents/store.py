@@ -180,7 +180,5 @@ def _reading(operation: Callable[[sqlite3.Connection], R], connection: sqlite3.C
 
 def _named(error: sqlite3.Error) -> Exception:
     if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
-        return NoSpace(
-            "disk-full", "The storage is full. Nothing of this was kept; please send it again later."
-        )
+        return NoSpace("The storage is full. Nothing of this was kept; please send it again later.")
     return TransientError(f"database: {error.sqlite_errorname}")

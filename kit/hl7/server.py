@@ -8,14 +8,14 @@ import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from kit.errors import NoSpace, TransientError
+from kit.errors import TransientError
 from kit.hl7.mllp import Frame, FrameReader, NotMllp, wrap
 
 _log = logging.getLogger(__name__)
 
 Answer = Callable[[list[Frame]], Awaitable[list[str]]]
 """Takes the frames that are here, in order; returns the answers to send, in order, once all is
-durable. TransientError, NoSpace: nothing is answered and the connection closes, so that the peer
+durable. TransientError: nothing is answered and the connection closes, so that the peer
 sends again."""
 
 
@@ -90,7 +90,7 @@ class MllpServer:
             elif task is not None:
                 self._connections.add(task)
                 await self._serve(task, reader, writer)
-        except (NotMllp, TransientError, NoSpace) as error:
+        except (NotMllp, TransientError) as error:
             _log.warning("HL7 connection from %s closed: %s", address, error)
         except TimeoutError:
             _log.warning("HL7 connection from %s closed: it was too slow", address)

@@ -226,7 +226,5 @@ def _move_into_place(root: Path, source: Path, key: str) -> None:
 
 def _named(error: OSError) -> Exception:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return NoSpace(
-            "disk-full", "The storage is full. Nothing of this was kept; please send it again later."
-        )
+        return NoSpace("The storage is full. Nothing of this was kept; please send it again later.")
     return TransientError(f"storage: {os.strerror(error.errno or 0)}")

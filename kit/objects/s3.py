@@ -235,7 +235,7 @@ class S3Writer:
         try:
             self._file.write(bytes(data) if isinstance(data, memoryview) and not data.contiguous else data)
         except OSError as error:
-            raise NoSpace("disk-full", "The storage is full. Please send it again later.") from error
+            raise NoSpace("The storage is full. Please send it again later.") from error
         self._size += len(data)
 
     def tell(self) -> int:
@@ -287,7 +287,7 @@ def _errors() -> Iterator[None]:
         if error.code in ("NoSuchKey", "NoSuchObject", "ResourceNotFound"):
             raise NotFound("no-object", "That content is no longer here.") from error
         if error.code in ("XMinioStorageFull", "QuotaExceeded"):
-            raise NoSpace("disk-full", "The storage is full. Please send it again later.") from error
+            raise NoSpace("The storage is full. Please send it again later.") from error
         raise Unavailable("object store", why(error, str(error.code))) from error
     except (MinioException, HTTPError, OSError) as error:
         raise StoreAway("object store", why(error)) from error

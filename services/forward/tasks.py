@@ -1,6 +1,6 @@
 """The one kind of task of forward: a step of a delivery."""
 
-from kit.errors import NotFound, PermanentError, StoreAway, TransientError
+from kit.errors import NoSpace, NotFound, PermanentError, StoreAway, TransientError
 from kit.saying import as_said, say
 from services.forward.closing import close_failed, close_replaced
 from services.forward.means import Means
@@ -26,7 +26,7 @@ async def deliver(means: Means, delivery: Delivery) -> None:
         else:
             await (send if delivery.state is State.SENDING else prove)(means, delivery)
             await found_there(means, delivery.destination)
-    except StoreAway:
+    except (StoreAway, NoSpace):
         raise
     except TransientError:
         await found_away(means, delivery.destination)

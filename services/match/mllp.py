@@ -10,7 +10,7 @@ from itertools import count
 from kit.acts import Act
 from kit.bus.port import Bus
 from kit.clock import Clock
-from kit.errors import NoSpace, TransientError
+from kit.errors import TransientError
 from kit.hl7.ack import Verdict, acknowledge, batch
 from kit.hl7.charset import decode
 from kit.hl7.message import Message, NotHl7, parse, split_batch
@@ -72,7 +72,7 @@ class Hl7Door:
         try:
             if events:
                 await self._bus.publish(events)
-        except (TransientError, NoSpace) as error:
+        except TransientError as error:
             _end(heard, error)
             raise
         _end(heard)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from kit.errors import NoSpace, PermanentError, TransientError, Uncertain
+from kit.errors import PermanentError, TransientError, Uncertain
 from kit.identity import Role
 from kit.metrics import NOTICES as NOTICES_ENDED
 from kit.saying import as_said, say
@@ -279,6 +279,6 @@ async def _edit(ports: Ports, notice_id: str, edit: Callable[[Notice], Sequence[
         try:
             await ports.change(NOTICES, notice_id, change)
             return
-        except (TransientError, NoSpace) as error:
+        except TransientError as error:
             _log.warning("what became of a notice can't be written down yet: %s", error)
             await asyncio.sleep(_AGAIN_S)

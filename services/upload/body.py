@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from kit.errors import Refused, TooLarge
+from kit.errors import NoSpace, Refused, TooLarge
 from kit.sessions import COOKIE
 from kit.web import answer
 from services.upload.refusals import BrokenOff, Busy, ChecksumMismatch, Incomplete, SlowDown, TooSlow
@@ -142,6 +142,8 @@ def body_route(failures: Failures) -> type[APIRoute]:
                     return await handle(watched.request)
                 except ClientDisconnect:
                     return Response(status_code=400)
+                except NoSpace as error:
+                    return _refusal(error, watched)
                 except Refused as error:
                     if not isinstance(error, BrokenOff | Busy | SlowDown):
                         failures.add(who, loop.time())
@@ -209,7 +211,7 @@ class _Lingering(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def _refusal(error: Refused, watched: _Watched) -> Response:
+def _refusal(error: Refused | NoSpace, watched: _Watched) -> Response:
     response = answer(error.status, error.code, error.text)
     if isinstance(error, Incomplete):
         response = answer(error.status, error.code, error.text, missing=error.missing)

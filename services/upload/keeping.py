@@ -14,7 +14,7 @@ from pathlib import Path
 
 from kit.clock import Clock
 from kit.durable import sync_folder
-from kit.errors import NoSpace, TransientError, VersionConflict
+from kit.errors import TransientError, VersionConflict
 from services.upload.submissions import Submissions
 
 _log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class Keeping:
                 try:
                     await self._submissions.let_go(submission_id)
                     await self._forget(submission_id)
-                except (TransientError, NoSpace, VersionConflict) as error:
+                except (TransientError, VersionConflict) as error:
                     _log.info("an open submission stays with this spool: %s", type(error).__name__)
 
     async def _watch(self) -> None:
@@ -72,7 +72,7 @@ class Keeping:
             for submission_id in [one for one, time in self._kept.items() if time <= now]:
                 try:
                     await self._look(submission_id)
-                except (TransientError, NoSpace, VersionConflict) as error:
+                except (TransientError, VersionConflict) as error:
                     _log.info("an open submission is looked at again: %s", type(error).__name__)
                 except Exception:  # noqa: BLE001 - the edge: one submission must not keep the others open
                     _log.exception("looking at an open submission met a defect")

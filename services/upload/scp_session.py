@@ -87,7 +87,7 @@ class ScpSession:
         )
         try:
             await self._bus.publish([event])
-        except (TransientError, NoSpace) as error:
+        except TransientError as error:
             _log.warning("a storage commitment report could not be kept: %s", error)
             return Status(statuses.PROCESSING_FAILURE, "not possible for the moment")
         return Status(statuses.SUCCESS)

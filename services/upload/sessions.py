@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from itertools import count
 
 from kit import acts
-from kit.errors import NoSpace, NotFound, Refused, TransientError
+from kit.errors import NotFound, Refused, TransientError
 from kit.objects.port import Objects
 from kit.spool import Chunk, Spool, SpoolFile
 from kit.spool_tar import Member, member_name, whole_members
@@ -181,7 +181,7 @@ class Sessions:
                 try:
                     await store_session_batch(file, self._objects, self._submissions, self._settings)
                     return
-                except (TransientError, NoSpace, OSError) as error:
+                except (TransientError, OSError) as error:
                     _log.warning("a batch of the spool waits: %s", type(error).__name__)
                     act.failed(error)
                 if self._stopping.is_set():
@@ -274,8 +274,6 @@ async def _register_somewhere(
     try:
         await submissions.register(submission_id, batch)
         return
-    except NoSpace:
-        raise
     except Refused:
         sender = Sender.model_validate(file.owner["sender"])
     for number in count():
@@ -284,8 +282,6 @@ async def _register_somewhere(
         try:
             await submissions.register(late.id, batch)
             return
-        except NoSpace:
-            raise
         except Refused:
             if (await submissions.get(late.id)).state == "open":
                 raise

@@ -10,7 +10,7 @@ from datetime import timedelta
 from kit import acts
 from kit.clock import Clock
 from kit.documents.port import Documents
-from kit.errors import NoSpace, NotFound, Refused, TooLarge, VersionConflict
+from kit.errors import NotFound, Refused, TooLarge, VersionConflict
 from kit.identity import Principal, Role
 from kit.ids import random_id
 from kit.metrics import RECEIVED_BYTES
@@ -265,16 +265,13 @@ class Uploads:
         RECEIVED_BYTES.labels("tus").inc(sum(part.size for part in parts))
 
     async def _register(self, upload: UploadDoc) -> UploadDoc:
-        """The whole batch becomes part of its submission. Refused for good (a full disk is not): the upload
-        is deleted."""
+        """The whole batch becomes part of its submission. Refused: the upload is deleted."""
         batch = Batch(upload.id, upload.ordinals, tuple(self._parts(upload)))
         if upload.checksummed or not self._exclusive:
             known = {part.key for part in batch.parts}
             await asyncio.to_thread(self._delete_objects, upload, known)
         try:
             await self._submissions.register(upload.submission_id, batch)
-        except NoSpace:
-            raise
         except Refused:
             await self._remove(upload)
             raise
@@ -308,8 +305,6 @@ class Uploads:
         elif upload.state == "complete":
             try:
                 await self._register(upload)
-            except NoSpace:
-                raise
             except Refused:
                 return
         elif upload.state == "registered":

@@ -120,7 +120,7 @@ class _Reading:
             return
         try:
             self._file(member, record)
-        except (TransientError, NoSpace):
+        except TransientError:
             raise
         except Exception as error:  # noqa: BLE001 - the edge: one file must not take its neighbours along
             _let_pass(error)
@@ -231,7 +231,7 @@ class _Reading:
             share = None if allowance is None or whole == 0 else allowance * member.size // whole
             try:
                 self._expand(member, record, found, share)
-            except (TransientError, NoSpace):
+            except TransientError:
                 raise
             except Exception as error:  # noqa: BLE001 - the edge: one archive must not take its neighbours along
                 _let_pass(error)

@@ -262,7 +262,7 @@ async def test_addresses_outside_the_list_are_refused(kit_env: Kit) -> None:
 
 async def test_nothing_is_acknowledged_that_could_not_be_stored(kit_env: Kit) -> None:
     async def full(_: list[Frame]) -> list[str]:
-        raise NoSpace("disk-full", "The storage is full.")
+        raise NoSpace("The storage is full.")
 
     server = MllpServer(full)
     await server.start("127.0.0.1", 0)

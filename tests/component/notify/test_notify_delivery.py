@@ -52,7 +52,7 @@ async def test_recipients_whose_submission_is_heard_of_late_are_told_after_all(b
     assert settled.due_at is None
 
 
-@pytest.mark.parametrize("trouble", [StoreAway("document store", "away"), NoSpace("disk-full", "full")])
+@pytest.mark.parametrize("trouble", [StoreAway("document store", "away"), NoSpace("full")])
 async def test_a_store_that_is_away_after_the_message_went_out_costs_no_second_message(
     bench: Bench, mail_server: MailServer, monkeypatch: pytest.MonkeyPatch, trouble: Exception
 ) -> None:

@@ -309,7 +309,7 @@ async def test_a_full_object_store_delays_batches_and_loses_none(
 
     def sometimes(key: str, path: Path) -> Any:
         if full:
-            raise NoSpace("disk-full", "full")
+            raise NoSpace("full")
         return adopt(key, path)
 
     monkeypatch.setattr(kit_env.objects, "adopt", sometimes)

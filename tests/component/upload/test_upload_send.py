@@ -185,7 +185,7 @@ async def test_limits_of_one_request(accounts):
 
 async def test_a_full_disk_at_the_last_step_leaves_nothing(upload: Running, monkeypatch):
     def full(*_):
-        raise NoSpace("disk-full", "The storage is full.")
+        raise NoSpace("The storage is full.")
 
     monkeypatch.setattr(upload.kit.objects, "adopt", full)
     answer = await upload.client.post("/api/send", files=[("file", ("a", b"x"))])

@@ -157,7 +157,7 @@ async def test_a_full_disk(upload: Running, monkeypatch):
     assert (await stored(upload, instance())).status_code == 200
 
     def full(*_):
-        raise NoSpace("disk-full", "The receiving disk is full.")
+        raise NoSpace("The receiving disk is full.")
 
     monkeypatch.setattr("kit.spool.Spool.check_room", full)
     assert (await stored(upload, instance(), instance())).status_code == 507
@@ -189,7 +189,7 @@ async def test_a_batch_that_cannot_be_stored_yet_is_kept_and_tried_again(account
     monkeypatch.setattr("services.upload.sessions._RETRY_S", 0.1)
     async with serving(accounts, settings_of()) as upload:
         adopt = upload.kit.objects.adopt
-        troubles = iter([NoSpace("disk-full", "full"), OSError(5, "io")])
+        troubles = iter([NoSpace("full"), OSError(5, "io")])
 
         def troubled(key, path):
             for trouble in troubles:

@@ -371,7 +371,7 @@ async def test_a_full_disk_answers_507_and_keeps_what_it_has(accounts, monkeypat
 
         def full(key: str):
             if key.endswith("00002"):
-                raise NoSpace("disk-full", "The storage is full.")
+                raise NoSpace("The storage is full.")
             return writer(key)
 
         monkeypatch.setattr(upload.kit.objects, "writer", full)
@@ -453,7 +453,7 @@ async def test_a_disk_that_is_full_at_the_last_step_costs_nothing_that_was_sent(
 
     async def saved(collection, doc, emits=()):
         if full and collection.name == "submissions" and emits:
-            raise NoSpace("disk-full", "The disk is full.")
+            raise NoSpace("The disk is full.")
         return await save(collection, doc, emits)
 
     monkeypatch.setattr(upload.kit.documents, "save", saved)

@@ -128,7 +128,7 @@ class _NoRoom:
         return getattr(self._objects, name)
 
     def writer(self, key: str) -> object:
-        raise NoSpace("disk-full", "The storage is full.")
+        raise NoSpace("The storage is full.")
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ async def test_a_start_that_failed_leaves_every_group_where_it_was(tmp_path: Pat
     await again.close()
 
 
-@pytest.mark.parametrize("trouble", [NoSpace("disk-full", "full"), StoreAway("document store", "away")])
+@pytest.mark.parametrize("trouble", [NoSpace("full"), StoreAway("document store", "away")])
 async def test_a_store_that_is_full_or_away_holds_events_back_and_buries_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: Exception
 ) -> None:
@@ -155,7 +155,7 @@ async def test_a_replay_whose_end_meets_a_full_disk_leaves_no_letter_behind(
         nonlocal refused
         if "settled" in operation.__qualname__ and not refused:
             refused += 1
-            raise NoSpace("disk-full", "The disk is full.")
+            raise NoSpace("The disk is full.")
         await write(operation)
 
     monkeypatch.setattr(embedded, "_AGAIN_S", 0.01)

@@ -162,7 +162,7 @@ async def test_the_only_process_goes_on_with_what_it_can_not_renew(
     async def full(*_: Any) -> bool:
         nonlocal tries
         tries += 1
-        raise NoSpace("disk-full", "The storage is full.")
+        raise NoSpace("The storage is full.")
 
     await add(kit_env)
     only = await start("only", exclusive=True)

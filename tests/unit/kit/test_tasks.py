@@ -176,7 +176,7 @@ async def test_what_a_full_disk_kept_from_being_saved_is_done_when_there_is_room
         nonlocal tries
         if full.is_set():
             tries += 1
-            raise NoSpace("disk-full", "full")
+            raise NoSpace("full")
         return await save(collection, doc, emits)
 
     async def working(task: Chore) -> None:

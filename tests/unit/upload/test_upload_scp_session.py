@@ -18,7 +18,7 @@ class _Bus:
         raise self._error
 
 
-@pytest.mark.parametrize("error", [NoSpace("disk-full", "full"), TransientError("database: SQLITE_BUSY")])
+@pytest.mark.parametrize("error", [NoSpace("full"), TransientError("database: SQLITE_BUSY")])
 async def test_a_report_that_cannot_be_kept_is_not_confirmed(error: Exception) -> None:
     bus: Any = _Bus(error)
     sessions: Any = None
