@@ -13,11 +13,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from kit.documents.port import Range
-from kit.metrics import NOTICES as NOTICES_ENDED
 from kit.saying import as_said
 from schemas.envelope import Event
 from services.notify import rules
-from services.notify.endings import failed
+from services.notify.endings import fail
 from services.notify.models import NOTICES, Kind, Notice, State
 from services.notify.ports import Ports
 
@@ -63,24 +62,21 @@ async def follow(ports: Ports, notice: Notice) -> None:
     """A notice that was taken in ends as its digest did, with the one save."""
     now = ports.clock()
     lead = await ports.documents.get(NOTICES, notice.combined_into)
-    emits: Sequence[Event] = ()
-    notice.lease_until = None
-    notice.attempts -= 1
     if lead is None or (lead.state is not State.HELD and notice.id not in lead.stands_for):
         notice.state = State.HELD
         notice.combined_into = ""
-        notice.due_at = now
+        notice.wait(now)
         notice.note(now, "the digest went without it: it waits again")
     elif lead.state is State.FAILED:
-        emits = failed(ports, notice, lead.trouble or as_said(lead.last_error))
+        await fail(ports, notice, lead.trouble or as_said(lead.last_error))
+        return
     elif lead.due_at is None:
+        notice.wait(now)
         notice.due_at = None
         notice.note(now, "told by a digest")
     else:
-        notice.due_at = max(now, lead.due_at) + _DIGEST_AGAIN
-    await ports.documents.save(NOTICES, notice, emits=emits)
-    if emits:
-        NOTICES_ENDED.labels(notice.channel, "failed").inc()
+        notice.wait(max(now, lead.due_at) + _DIGEST_AGAIN)
+    await ports.documents.save(NOTICES, notice)
 
 
 async def _held(ports: Ports, notice: Notice) -> bool:
@@ -100,9 +96,7 @@ async def _held(ports: Ports, notice: Notice) -> bool:
     if notice.state is not State.HELD:
         notice.note(now, "held: this address got enough messages within the hour")
     notice.state = State.HELD
-    notice.due_at = max(free, now + timedelta(seconds=1))
-    notice.lease_until = None
-    notice.attempts -= 1
+    notice.wait(max(free, now + timedelta(seconds=1)))
     await ports.documents.save(NOTICES, notice)
     return True
 
@@ -118,9 +112,7 @@ async def _may_lead(ports: Ports, notice: Notice) -> bool:
     )
     due = [held.id for held in page.items if held.due_at is not None and held.due_at <= now]
     if due and due[0] != notice.id:
-        notice.due_at = now + _LEADER_AGAIN
-        notice.lease_until = None
-        notice.attempts -= 1
+        notice.wait(now + _LEADER_AGAIN)
         await ports.documents.save(NOTICES, notice)
         return False
 

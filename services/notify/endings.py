@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+from kit.metrics import NOTICES as NOTICES_ENDED
 from schemas.envelope import Event
 from schemas.notify import NoticeFailed
 from schemas.shapes import Said
-from services.notify.models import Notice, State
+from services.notify.models import NOTICES, Notice, State
 from services.notify.ports import Ports
 
 
@@ -29,3 +30,10 @@ def failed(ports: Ports, notice: Notice, reason: Said, step: str = "") -> Sequen
         reason=reason.text[:500],
     )
     return (event,)
+
+
+async def fail(ports: Ports, notice: Notice, reason: Said) -> None:
+    """End the notice so: it is lost to its recipient, and this is shown."""
+    emits = failed(ports, notice, reason)
+    await ports.documents.save(NOTICES, notice, emits=emits)
+    NOTICES_ENDED.labels(notice.channel, "failed").inc()

@@ -135,6 +135,12 @@ class Notice(TaskDoc):
     def goes_back_to(self) -> tuple[str, str]:
         return self.correlation_id, self.cause
 
+    def wait(self, until: datetime) -> None:
+        """Not tried now; that is no attempt."""
+        self.due_at = until
+        self.lease_until = None
+        self.attempts -= 1
+
     def note(self, time: datetime, text: str) -> None:
         self.ledger = [*self.ledger[-49:], Entry(time=time, text=text)]
 

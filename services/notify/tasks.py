@@ -12,7 +12,7 @@ from schemas.envelope import Event
 from schemas.notify import NoticeSent
 from schemas.shapes import Person
 from services.notify import digests, messages, rules
-from services.notify.endings import failed
+from services.notify.endings import fail
 from services.notify.models import (
     ABOUT_ACCOUNTS,
     ABOUT_DESTINATIONS,
@@ -228,13 +228,10 @@ async def _came_back(ports: Ports, notice_id: str, error: PermanentError | Trans
 
 
 async def _sent(ports: Ports, notice_id: str, provider_id: str) -> None:
-    channels: list[Channel] = []
-
     def edit(notice: Notice) -> Sequence[Event]:
         now = ports.clock()
         notice.state = State.SENT
         notice.sent_at = now
-        channels.append(notice.channel)
         notice.provider_id = provider_id
         notice.due_at = None
         notice.lease_until = None
@@ -251,19 +248,17 @@ async def _sent(ports: Ports, notice_id: str, provider_id: str) -> None:
         )
         return (event,)
 
-    await _edit(ports, notice_id, edit)
-    for channel in channels[-1:]:
-        NOTICES_ENDED.labels(channel, "sent").inc()
+    notice = await _edit(ports, notice_id, edit)
+    if notice is not None:
+        NOTICES_ENDED.labels(notice.channel, "sent").inc()
 
 
 async def give_up(ports: Ports, notice: Notice, reason: str) -> None:
-    """The notice is lost to its recipient, and this is shown."""
-    emits = failed(ports, notice, notice.trouble or as_said(reason))
-    await ports.documents.save(NOTICES, notice, emits=emits)
-    NOTICES_ENDED.labels(notice.channel, "failed").inc()
+    """Trying again does not help."""
+    await fail(ports, notice, notice.trouble or as_said(reason))
 
 
-async def _edit(ports: Ports, notice_id: str, edit: Callable[[Notice], Sequence[Event]]) -> None:
+async def _edit(ports: Ports, notice_id: str, edit: Callable[[Notice], Sequence[Event]]) -> Notice | None:
     """A delivery report may save the notice in between: read again and redo.
 
     Nobody else knows what became of the attempt, and without that it would be made again: so this is
@@ -277,8 +272,7 @@ async def _edit(ports: Ports, notice_id: str, edit: Callable[[Notice], Sequence[
 
     while True:
         try:
-            await ports.change(NOTICES, notice_id, change)
-            return
+            return await ports.change(NOTICES, notice_id, change)
         except TransientError as error:
             _log.warning("what became of a notice can't be written down yet: %s", error)
             await asyncio.sleep(_AGAIN_S)
