@@ -13,7 +13,7 @@ from kit.bus.embedded import EmbeddedBus
 from kit.clock import Clock, utc_now
 from kit.documents.sqlite import SqliteDocuments
 from kit.documents.store import Store
-from kit.durable import sync_folder
+from kit.durable import sync
 from kit.errors import AnteroomError
 from kit.identity import Identity
 from kit.ids import random_id
@@ -99,7 +99,7 @@ def site_key(path: Path) -> bytes:
             temporary = path.with_suffix(".new")
             write_private(temporary, secrets.token_hex(32))
             temporary.rename(path)
-            sync_folder(path.parent)
+            sync(path.parent)
         text = path.read_text().strip()
     except OSError as error:
         raise BadSiteKey(

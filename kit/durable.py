@@ -1,12 +1,12 @@
-"""Folders whose entries survive a power cut."""
+"""What survives a power cut."""
 
 import os
 from pathlib import Path
 
 
-def sync_folder(folder: Path) -> None:
-    """Make names made, changed or taken away in the folder durable (fsync(2))."""
-    handle = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make a file's bytes durable, or the names made, changed or taken away in a folder (fsync(2))."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import orjson
 
 from kit import hold
-from kit.durable import sync_folder
+from kit.durable import sync
 from kit.errors import NoSpace, TooLarge, Unavailable
 from kit.ids import random_id
 from kit.spool_tar import BLOCK, Member, completed, header_of, padded, whole_members
@@ -88,7 +88,7 @@ class Spool:
                 os.fsync(file.fileno())
             fd = os.open(tar, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             partial.rename(side)
-            sync_folder(self._folder)
+            sync(self._folder)
         except OSError as error:
             raise (no_space() if error.errno in _FULL else error) from error
         return SpoolFile(self, spool_id, tar, fd, owner, [])

@@ -10,7 +10,7 @@ from typing import IO, Any
 import orjson
 
 from anteroom.moving.trouble import MoveError
-from kit.durable import sync_folder
+from kit.durable import sync
 
 LOST_AND_FOUND = "lost+found"
 """What an empty volume of its own may hold."""
@@ -27,7 +27,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.rename(path)
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -42,7 +42,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 def sync_files(folder: Path) -> None:
     """Make every file below durable; folders are synced by who gives them their name."""
     for path in (path for path in folder.rglob("*") if path.is_file()):
-        sync_folder(path)
+        sync(path)
 
 
 @contextmanager

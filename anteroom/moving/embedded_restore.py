@@ -1,6 +1,5 @@
 """A backup of a data folder becomes a data folder again. It can be started only once all is there."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from anteroom.moving.manifest import DATABASE, KEY, HashingReader, Manifest, par
 from anteroom.moving.progress import Progress
 from anteroom.moving.trouble import MoveError
 from kit.documents.sqlite_rows import SqliteRows
-from kit.durable import sync_folder
+from kit.durable import sync
 from kit.objects.files import FileObjects
 
 _OURS = (LOST_AND_FOUND, marks.RESTORING, f"{marks.RESTORING}.new", "lock")
@@ -84,8 +83,8 @@ def _make_room(data: Path, *, over: bool) -> None:
     aside.mkdir(mode=0o700)
     for path in there:
         path.rename(aside / path.name)
-    sync_folder(aside)
-    sync_folder(data)
+    sync(aside)
+    sync(data)
 
 
 def _copy_objects(backup: Backup, data: Path, progress: Progress) -> int:
@@ -116,10 +115,9 @@ def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     temporary = target.with_name(target.name + ".new")
     shutil.copyfile(source, temporary)
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())
+    sync(temporary)
     temporary.rename(target)
-    sync_folder(target.parent)
+    sync(target.parent)
 
 
 def _differences(backup: Backup, data: Path, progress: Progress) -> Iterator[str]:

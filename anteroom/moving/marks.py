@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from anteroom.moving.durable import read_json, write_json
-from kit.durable import sync_folder
+from kit.durable import sync
 
 RESTORING = "restore.json"
 MOVING = "moving.json"
@@ -37,4 +37,4 @@ def put(data: Path, mark: str, content: dict[str, object]) -> None:
 
 def take_away(data: Path, mark: str) -> None:
     (data / mark).unlink(missing_ok=True)
-    sync_folder(data)
+    sync(data)

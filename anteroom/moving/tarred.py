@@ -30,7 +30,7 @@ from anteroom.moving.manifest import (
 from anteroom.moving.ports import Item
 from anteroom.moving.progress import Progress
 from anteroom.moving.trouble import MoveError
-from kit.durable import sync_folder
+from kit.durable import sync
 
 _OBJECTS = "objects/"
 _BLOCK = 1 << 20
@@ -94,7 +94,7 @@ class TarVault:
             file.flush()
             os.fsync(file.fileno())
         new.rename(self._file)
-        sync_folder(self._file.parent)
+        sync(self._file.parent)
         return folder.name
 
     def prune(self, keep: int) -> int:

@@ -22,7 +22,7 @@ from anteroom.moving.manifest import NAME, OBJECTS, HashingReader, Listed, liste
 from anteroom.moving.ports import Item
 from anteroom.moving.progress import Progress
 from anteroom.moving.trouble import MoveError
-from kit.durable import sync_folder
+from kit.durable import sync
 from kit.errors import NotFound
 from kit.objects.files import FileObjects
 
@@ -87,10 +87,10 @@ class Vault:
     def finish(self, folder: Path) -> str:
         """From here on it counts."""
         for path in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
-            sync_folder(path)
+            sync(path)
         final = folder.with_suffix("")
         folder.rename(final)
-        sync_folder(self._backups)
+        sync(self._backups)
         return final.name
 
     def take(

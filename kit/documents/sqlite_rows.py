@@ -1,6 +1,5 @@
 """The SQLite file of an installation as a whole: a consistent copy of it, and its rows and log as stored."""
 
-import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -11,6 +10,7 @@ import orjson
 
 from kit.bus.log import ALL_PARTITIONS
 from kit.documents.port import Collection
+from kit.durable import sync
 from kit.errors import NoSpace, PermanentError, TransientError
 from kit.transfer import Entry, Row
 from schemas.catalogue import TOPICS
@@ -38,11 +38,7 @@ def snapshot(source: Path, target: Path, told: Callable[[int, int], None] = lamb
         if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
             raise NoSpace("The disk that the copy is written to is full.") from error
         raise TransientError(f"database: {error.sqlite_errorname}") from error
-    handle = os.open(target, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(target)
 
 
 class SqliteRows:

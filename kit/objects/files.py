@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from kit import hold
-from kit.durable import sync_folder
+from kit.durable import sync
 from kit.errors import NoSpace, NotFound, TransientError
 from kit.objects.keys import checked
 from kit.objects.port import ObjectStat
@@ -221,7 +221,7 @@ def _move_into_place(root: Path, source: Path, key: str) -> None:
             if not source.exists():
                 raise
     for folder in {target.parent, *(folder.parent for folder in made)}:
-        sync_folder(folder)
+        sync(folder)
 
 
 def _named(error: OSError) -> Exception:

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from kit.clock import Clock
-from kit.durable import sync_folder
+from kit.durable import sync
 from kit.errors import TransientError, VersionConflict
 from services.upload.submissions import Submissions
 
@@ -96,7 +96,7 @@ class Keeping:
     def _note(self, submission_id: str) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / submission_id).touch()
-        sync_folder(self._folder)
+        sync(self._folder)
 
     def _noted(self) -> set[str]:
         return {path.name for path in self._folder.iterdir()} if self._folder.exists() else set()

@@ -319,6 +319,11 @@ class Uploads:
         await self._documents.save(UPLOADS, upload)
 
     async def _remove(self, upload: UploadDoc) -> None:
+        """Expired first, so that nobody adds to it while its bytes go. Raises VersionConflict when somebody
+        just did: then it stays."""
+        now = self._clock()
+        upload.state, upload.expires_at, upload.due_at = "open", now, now
+        await self._documents.save(UPLOADS, upload)
         await asyncio.to_thread(self._delete_objects, upload, set())
         await self._documents.delete(UPLOADS, upload)
 

@@ -29,7 +29,8 @@ def test_generated_files_are_what_the_code_says() -> None:
 
 
 def test_every_event_is_in_the_catalogue_and_has_an_owner() -> None:
-    assert _subclasses(Event) - {Event} == {topic.event for topic in TOPICS.values()}
+    written = {kind for kind in _subclasses(Event) if "<locals>" not in kind.__qualname__}
+    assert written - {Event} == {topic.event for topic in TOPICS.values()}
     services = {path.name for path in (ROOT / "services").iterdir() if path.is_dir()}
     assert {topic.event.owner for topic in TOPICS.values()} <= services
 

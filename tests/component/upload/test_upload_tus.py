@@ -11,7 +11,7 @@ import pytest
 
 from kit.errors import NoSpace
 from kit.sessions import COOKIE
-from services.upload.documents import UPLOADS
+from services.upload.documents import UPLOADS, UploadDoc
 from services.upload.uploads import Uploads
 from tests.component.upload.conftest import OTHER, SECRET, Running, serving, settings_of, stored_files, tar_of
 
@@ -324,6 +324,28 @@ async def test_terminating_frees_the_bytes(upload: Running):
         headers={**TUS, "upload-length": "5", "upload-metadata": metadata(submission_id, "0")},
     )
     assert (answer.status_code, answer.json()["code"]) == (409, "submission-closed")
+
+
+async def test_what_another_process_just_added_to_stays_whole(
+    upload: Running, monkeypatch: pytest.MonkeyPatch
+):
+    submission_id = await opened(upload)
+    batch = tar_of({"0/x": os.urandom(100_000)})
+    location = await created(upload, submission_id, "0", len(batch))
+    assert (await patched(upload, location, 0, batch[:50_000])).status_code == 204
+    remove = Uploads._remove
+
+    async def just_saved_by_another(self: Uploads, doc: UploadDoc) -> None:
+        fresh = await upload.kit.documents.get(UPLOADS, doc.id)
+        assert fresh is not None
+        await upload.kit.documents.save(UPLOADS, fresh)
+        await remove(self, doc)
+
+    monkeypatch.setattr(Uploads, "_remove", just_saved_by_another)
+    answer = await upload.client.delete(location, headers=TUS)
+    assert (answer.status_code, answer.json()["code"]) == (409, "changed-meanwhile")
+    assert (await patched(upload, location, 50_000, batch[50_000:])).status_code == 204
+    assert (await upload.client.post(f"/api/submissions/{submission_id}/close")).json()["files"] == 1
 
 
 async def test_uploads_expire(accounts):
