@@ -11,6 +11,7 @@ AnteroomError
 └── Refused             said to a person or a sender: what is wrong and what to do
     ├── NotFound        404
     ├── Forbidden       403
+    ├── Gone            410: it was here
     ├── Stale           409: decided on a view that is no longer current
     ├── TooLarge        413
     ├── TooMany         429: tried too often, wait a while
@@ -104,6 +105,12 @@ class Unauthorized(Refused):
 
 class Forbidden(Refused):
     status = 403
+
+
+class Gone(Refused):
+    """It was here."""
+
+    status = 410
 
 
 class Stale(Refused):

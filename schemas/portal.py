@@ -32,6 +32,22 @@ class StudyExpired(Event):
     )
 
 
+class SubmissionExpired(Event):
+    """Files of a submission that are no images of a study are kept here no longer: retention lets them go, as
+    long as none of its studies changed. Key: the submission."""
+
+    topic: ClassVar[str] = "submission-expired"
+    owner: ClassVar[str] = "portal"
+    submission_id: str
+    submission_revision: int = Field(description="of its submission-validated, as it was known")
+    rule: Literal["documents", "quarantine"] | str = Field(
+        description="documents that came beside the images, or files that were put aside"
+    )
+    studies: dict[str, int] = Field(
+        default_factory=dict, description="its studies, none with images here: id and revision"
+    )
+
+
 class PagesChanged(Event):
     """What pages show of these studies and submissions is out of date. From portal to portal: to be heard as
     it happens, and of no use later. Key: the process.

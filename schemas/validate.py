@@ -136,6 +136,18 @@ class SubmissionValidated(Event):
     findings: tuple[Finding, ...] = ()
 
 
+class SubmissionCleared(Event):
+    """Files of a submission that are no images of a study are no longer here; its sums stay as they were.
+    Key: the submission."""
+
+    topic: ClassVar[str] = "submission-cleared"
+    owner: ClassVar[str] = "validate"
+    submission_id: str
+    rule: str = Field(description="of the submission-expired it follows")
+    files: int = 0
+    bytes: int = 0
+
+
 class FileQuarantined(Event):
     """A file was put aside, readable by an administrator alone. Key: the submission."""
 

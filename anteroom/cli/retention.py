@@ -1,4 +1,4 @@
-"""`anteroom retention`: how long images are kept once nobody needs them here."""
+"""`anteroom retention`: how long images are kept once nobody needs them here, and files beside them."""
 
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +13,9 @@ from anteroom.client.api import Api
 @click.group()
 def retention() -> None:
     """How long images are kept once nobody needs them here."""
+
+
+_FIELDS = ("in_pacs_days", "declined_days", "documents_days", "quarantine_days", "undo_hours")
 
 
 class _Days(click.ParamType[int]):
@@ -43,7 +46,11 @@ def show(api: Api, as_json: bool) -> None:
         return
     click.echo(f"Goes after its arrival in the PACS was proved: {_days(found['in_pacs_days'])}")
     click.echo(f"Goes after it was declined:                    {_days(found['declined_days'])}")
+    click.echo(f"Documents go after no study has images here:   {_days(found['documents_days'])}")
+    click.echo(f"Files put aside go after the same:             {_days(found['quarantine_days'])}")
     click.echo(f"Would free now: {size(found['bytes'])}, {found['studies']} studies")
+    if found["files"]:
+        click.echo(f"Would remove now: {found['files']} files of {found['submissions']} submissions")
     if found["doubted"]:
         click.echo(
             "The clock leapt, so nothing goes until it has gone on well for a day, or the policy is set."
@@ -70,10 +77,29 @@ def show(api: Api, as_json: bool) -> None:
                 ),
             )
 
+    for title, name in (("Files announced:", "announced_files"), ("Files kept by a person:", "kept_files")):
+        if found[name]:
+            click.echo(title)
+            table(
+                ["submission", "what", "files", "goes", "who"],
+                (
+                    [row["submission_id"], row["rule"], row["files"], local(row["goes_at"]), row["account"]]
+                    for row in found[name]
+                ),
+            )
+
 
 @retention.command("set")
 @click.option("--in-pacs", "in_pacs_days", type=_Days(), help="Days after the proof, or never.")
 @click.option("--declined", "declined_days", type=_Days(), help="Days after it was declined, or never.")
+@click.option(
+    "--documents",
+    "documents_days",
+    type=_Days(),
+    help="Days documents are kept after no study of theirs has images here, or never. Nothing proves that "
+    "they are anywhere else.",
+)
+@click.option("--quarantine", "quarantine_days", type=_Days(), help="The same for files put aside, or never.")
 @click.option("--notice", "undo_hours", type=click.IntRange(1, 1440), help="Hours it is announced before.")
 @click.option("--dry-run", is_flag=True, help="Only say what it would free.")
 @connected
@@ -83,11 +109,11 @@ def change(api: Api, dry_run: bool, **options: int | None) -> None:
     if not changes:
         raise click.UsageError("Say what to change.")
     known = api.get("/api/retention")
-    policy = {name: known[name] for name in ("in_pacs_days", "declined_days", "undo_hours")} | changes
+    policy = {name: known[name] for name in _FIELDS} | changes
     figure = api.post("/api/retention/figure", policy)
     if not dry_run:
         api.put("/api/retention", policy)
-    said = f"{size(figure['bytes'])}, {figure['studies']} studies"
+    said = f"{size(figure['bytes'])}, {figure['studies']} studies, {figure['files']} files beside"
     click.echo(f"Would free now: {said}" if dry_run else f"Saved. What is old enough is announced: {said}")
 
 

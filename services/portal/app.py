@@ -7,9 +7,15 @@ from fastapi import APIRouter
 from kit.service import Kit, Service
 from schemas.forward import DeliveryRetried, ForwardFailed, StudyForwarded
 from schemas.match import StudyMatched, StudyUnmatched
-from schemas.portal import StudyDecided, StudyExpired
+from schemas.portal import StudyDecided, StudyExpired, SubmissionExpired
 from schemas.upload import SubmissionClosed, SubmissionOpened
-from schemas.validate import StudyArrived, StudyRemoved, StudyUpdated, SubmissionValidated
+from schemas.validate import (
+    StudyArrived,
+    StudyRemoved,
+    StudyUpdated,
+    SubmissionCleared,
+    SubmissionValidated,
+)
 from schemas.view import StudyViewed
 from services.portal import (
     admin,
@@ -81,15 +87,21 @@ def build(kit: Kit, settings: PortalSettings) -> Service:
     retention = Retention(kit)
     kit.bus.subscribe(StudyExpired, "portal-audit", partial(audit.expired, kit))
     kit.bus.subscribe(StudyRemoved, "portal-audit", partial(audit.removed, kit))
+    kit.bus.subscribe(SubmissionExpired, "portal-audit", partial(audit.files_expired, kit))
+    kit.bus.subscribe(SubmissionCleared, "portal-audit", partial(audit.files_removed, kit))
     left = live.after(partial(handlers.study_removed, kit), lambda e: [e.study_id])
     kit.bus.subscribe(StudyRemoved, GROUP, left)
     kit.bus.subscribe(StudyRemoved, "portal-retention", retention.removed)
+    kit.bus.subscribe(SubmissionCleared, "portal-retention", retention.files.cleared)
     held = holding(kit, settings, live)
     begun, over = partial(tracks.submission_opened, kit), partial(tracks.submission_closed, kit)
     checked = partial(tracks.submission_validated, kit)
     kit.bus.subscribe(SubmissionOpened, "portal-tracks", live.after(begun, lambda e: [e.submission_id]))
     kit.bus.subscribe(SubmissionClosed, "portal-tracks", live.after(over, lambda e: [e.submission_id]))
     kit.bus.subscribe(SubmissionValidated, "portal-tracks", live.after(checked, lambda e: [e.submission_id]))
+    kit.bus.subscribe(StudyRemoved, "portal-tracks", partial(tracks.study_removed, kit))
+    cleared = live.after(partial(tracks.submission_cleared, kit), lambda e: [e.submission_id])
+    kit.bus.subscribe(SubmissionCleared, "portal-tracks", cleared)
     running = (Witness(kit), spreading, Cleaner(kit), held.runner, retention)
     pages = [
         static.routes(),
@@ -113,7 +125,7 @@ def build(kit: Kit, settings: PortalSettings) -> Service:
             directory.routes(kit),
             groups_api.routes(kit),
             requesting_api.routes(kit),
-            retention_api.routes(retention),
+            retention_api.routes(kit, retention),
             *pages,
         ),
         start=[one.start for one in running],

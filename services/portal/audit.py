@@ -9,9 +9,9 @@ from kit.saying import say
 from kit.service import Kit
 from schemas.envelope import Event
 from schemas.forward import DeliveryRetried
-from schemas.portal import StudyDecided, StudyExpired
+from schemas.portal import StudyDecided, StudyExpired, SubmissionExpired
 from schemas.shapes import Said
-from schemas.validate import StudyRemoved
+from schemas.validate import StudyRemoved, SubmissionCleared
 from schemas.view import StudyViewed
 from services.portal.models import AuditEntry
 from services.portal.trail import append
@@ -29,7 +29,7 @@ async def decided(kit: Kit, event: StudyDecided) -> None:
         if decision.by.kind == "person"
         else say("entry-decided-by-policy", "revision %(revision)s, match %(match)s, by policy", **numbers)
     )
-    await _of_study(
+    await _of_object(
         kit, event, decision.study_id, (decision.by.id, decision.by.name), decision.action, detail
     )
 
@@ -37,35 +37,47 @@ async def decided(kit: Kit, event: StudyDecided) -> None:
 async def viewed(kit: Kit, event: StudyViewed) -> None:
     """Who looked at the images, by whichever way: page, viewer, DICOMweb or share link."""
     detail = by_link(event.grant_id) if event.grant_id else ""
-    await _of_study(kit, event, event.study_id, (event.account_id, event.account), "viewed", detail)
+    await _of_object(kit, event, event.study_id, (event.account_id, event.account), "viewed", detail)
 
 
 async def retried(kit: Kit, event: DeliveryRetried) -> None:
     detail = say("entry-delivery", "delivery to %(destination)s", destination=event.destination)
-    await _of_study(kit, event, event.study_id, (event.account_id, event.account), "retried", detail)
+    await _of_object(kit, event, event.study_id, (event.account_id, event.account), "retried", detail)
 
 
 async def expired(kit: Kit, event: StudyExpired) -> None:
     form = "rule %(rule)s, revision %(revision)s"
     detail = say("entry-expired", form, rule=event.rule, revision=event.study_revision)
-    await _of_study(kit, event, event.study_id, _RETENTION, "expired", detail)
+    await _of_object(kit, event, event.study_id, _RETENTION, "expired", detail)
 
 
 async def removed(kit: Kit, event: StudyRemoved) -> None:
     form = "%(instances)s images, %(bytes)s bytes"
     detail = say("entry-removed", form, instances=event.instances, bytes=event.bytes)
-    await _of_study(kit, event, event.study_id, _RETENTION, "images-removed", detail)
+    await _of_object(kit, event, event.study_id, _RETENTION, "images-removed", detail)
 
 
-async def _of_study(
+async def files_expired(kit: Kit, event: SubmissionExpired) -> None:
+    detail = say("entry-files-expired", "rule %(rule)s", rule=event.rule)
+    await _of_object(kit, event, event.submission_id, _RETENTION, "files-expired", detail, "submission")
+
+
+async def files_removed(kit: Kit, event: SubmissionCleared) -> None:
+    form = "rule %(rule)s: %(files)s files, %(bytes)s bytes"
+    detail = say("entry-files-removed", form, rule=event.rule, files=event.files, bytes=event.bytes)
+    await _of_object(kit, event, event.submission_id, _RETENTION, "files-removed", detail, "submission")
+
+
+async def _of_object(
     kit: Kit,
     event: Event,
-    study_id: str,
+    object_id: str,
     who: tuple[str, str],
     action: str,
     detail: Said | str,
+    kind: str = "study",
 ) -> None:
-    """What an event says was done to a study, entered once. `who`: id and name."""
+    """What an event says was done to a study or a submission, entered once. `who`: id and name."""
     account_id, account = who
     entry = AuditEntry(
         id="",
@@ -74,8 +86,8 @@ async def _of_study(
         account_id=account_id,
         account=account,
         action=action,
-        kind="study",
-        object_id=study_id,
+        kind=kind,
+        object_id=object_id,
         **detailed(detail),
     )
     await append(kit, entry)

@@ -10,6 +10,7 @@ event.
 import asyncio
 import contextlib
 import logging
+from dataclasses import replace
 from datetime import datetime
 
 from kit.errors import TransientError, VersionConflict
@@ -22,6 +23,7 @@ from schemas.validate import StudyRemoved
 from services.portal import retention_ledger as ledger
 from services.portal.accounts import record
 from services.portal.models import CASES, Case
+from services.portal.retention_files import Files
 from services.portal.retention_look import look, spare
 from services.portal.retention_models import EXPIRIES, POLICIES, POLICY, Expiry, Figure, Policy
 from services.portal.rules import retention as rules
@@ -39,6 +41,7 @@ MOST_AN_HOUR = 2000
 class Retention:
     def __init__(self, kit: Kit) -> None:
         self._kit = kit
+        self.files = Files(kit)
         self._watching: asyncio.Task[None] | None = None
         self._looking: TaskRunner[Policy] = TaskRunner(
             kit.documents, POLICIES, work=self.look, give_up=self._look_later,
@@ -52,6 +55,7 @@ class Retention:
     async def start(self) -> None:
         await self._looking.start()
         await self._removing.start()
+        await self.files.runner.start()
         self._watching = asyncio.create_task(self._watch())
 
     async def stop(self) -> None:
@@ -59,6 +63,7 @@ class Retention:
             self._watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watching
+        await self.files.runner.stop()
         await self._removing.stop()
         await self._looking.stop()
 
@@ -66,22 +71,33 @@ class Retention:
         return await self._kit.documents.get(POLICIES, POLICY) or Policy(id=POLICY)
 
     async def change(
-        self, who: Principal, *, in_pacs_days: int | None, declined_days: int | None, undo_hours: int
+        self,
+        who: Principal,
+        *,
+        in_pacs_days: int | None,
+        declined_days: int | None,
+        undo_hours: int,
+        documents_days: int | None = None,
+        quarantine_days: int | None = None,
     ) -> Policy:
         """Raises Refused. What was announced and does not fit any more stays. Who changes the policy also
         says that the clock is right."""
-        rules.check({"in-pacs": in_pacs_days, "declined": declined_days}, undo_hours)
+        rules.check([in_pacs_days, declined_days, documents_days, quarantine_days], undo_hours)
         detail = say(
-            "entry-retention",
-            "in the PACS: %(in_pacs)s, declined: %(declined)s, %(hours)s h",
-            in_pacs=in_pacs_days or "for good",
-            declined=declined_days or "for good",
+            "entry-retention-of-all",
+            "in the PACS: %(in_pacs)s, declined: %(declined)s, documents: %(documents)s, "
+            "put aside: %(quarantine)s, %(hours)s h",
+            in_pacs=in_pacs_days or "–",
+            declined=declined_days or "–",
+            documents=documents_days or "–",
+            quarantine=quarantine_days or "–",
             hours=undo_hours,
         )
         await record(self._kit, who, "retention-changed", "retention", POLICY, detail)
         for _ in range(_TRIES):
             policy = await self.policy()
             policy.in_pacs_days, policy.declined_days = in_pacs_days, declined_days
+            policy.documents_days, policy.quarantine_days = documents_days, quarantine_days
             policy.undo_hours = undo_hours
             policy.trusted_at = self._kit.clock()
             policy.doubts, policy.doubted_at = 0, None
@@ -109,6 +125,11 @@ class Retention:
             size += sum(row["bytes"] for row in found)
         return Figure(studies, size, by_rule)
 
+    async def whole_figure(self, policy: Policy) -> Figure:
+        """What this policy would let go now, documents and files put aside as well."""
+        submissions, files = await self.files.figure(policy.file_days)
+        return replace(await self.figure(policy.days), submissions=submissions, files=files)
+
     async def listed(self, state: str, limit: int = 100) -> list[tuple[Expiry, Case | None]]:
         """Announced: the next first. Others: the newest first."""
         announced = state == "announced"
@@ -135,8 +156,9 @@ class Retention:
 
     async def look(self, policy: Policy) -> None:
         """Announce what may go, and take back what may not any more."""
-        await look(self._kit, policy)
+        await look(self._kit, policy, self.files)
         self._removing.poke()
+        self.files.runner.poke()
 
     async def expire(self, expiry: Expiry) -> None:
         """The announced hour has come: the images go, if they still may."""

@@ -13,6 +13,7 @@ from kit.documents.port import Range, Where
 from kit.errors import VersionConflict
 from kit.service import Kit
 from services.portal.models import CASES, Case
+from services.portal.retention_files import Files
 from services.portal.retention_ledger import finish_keeping, lines
 from services.portal.retention_models import EXPIRIES, POLICIES, Expiry, Policy
 from services.portal.rules import retention as rules
@@ -26,7 +27,7 @@ MOST_A_LOOK = 2000
 """Announced at one look; the next one goes on."""
 
 
-async def look(kit: Kit, policy: Policy) -> None:
+async def look(kit: Kit, policy: Policy, files: Files) -> None:
     """One look; ends with a save of the policy that says when the next one is."""
     now = kit.clock()
     if _believe(policy, now):
@@ -37,6 +38,7 @@ async def look(kit: Kit, policy: Policy) -> None:
         await _judge(kit, policy, now)
         await finish_keeping(kit)
         await _announce_all(kit, policy, now)
+        await files.look(policy, now)
         policy.caught_up, policy.looked_at, policy.trusted_at = True, now, now
     else:
         _log.warning("the clock leapt since the last look: retention waits for %s looks", AGREEING)

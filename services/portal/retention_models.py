@@ -1,4 +1,4 @@
-"""What retention keeps: the policy, and a line for each study it has to do with."""
+"""What retention keeps: the policy, and a line for each study or submission it has to do with."""
 
 from dataclasses import dataclass, field
 
@@ -6,6 +6,7 @@ from pydantic import Field
 
 from kit.documents.port import Collection, Instant
 from kit.tasks import TaskDoc
+from services.portal.rules.files import FileRule
 from services.portal.rules.retention import Rule
 
 POLICY = "policy"
@@ -18,6 +19,10 @@ class Policy(TaskDoc):
         default=None, description="after their arrival was proved; None: for good"
     )
     declined_days: int | None = Field(default=None, description="after they were turned down; None: for good")
+    documents_days: int | None = Field(
+        default=None, description="after no study of their submission has images here; None: for good"
+    )
+    quarantine_days: int | None = Field(default=None, description="the same, for files put aside")
     undo_hours: int = Field(default=72, description="announced for so long before they go")
     looked_at: Instant | None = None
     looks: int = Field(default=0, description="made so far, at least half an hour apart")
@@ -27,10 +32,15 @@ class Policy(TaskDoc):
     doubted_at: Instant | None = Field(default=None, description="of the last look that did not believe it")
     doubts: int = Field(default=0, description="such looks in a row")
     caught_up: bool = Field(default=False, description="cases of earlier versions know when they are spare")
+    tracks_caught_up: bool = Field(default=False, description="and submissions know which studies have left")
 
     @property
     def days(self) -> dict[Rule, int | None]:
         return {"in-pacs": self.in_pacs_days, "declined": self.declined_days}
+
+    @property
+    def file_days(self) -> dict[FileRule, int | None]:
+        return {"documents": self.documents_days, "quarantine": self.quarantine_days}
 
 
 class Expiry(TaskDoc):
@@ -50,19 +60,48 @@ class Expiry(TaskDoc):
     reason: str = ""
 
 
+class FileExpiry(TaskDoc):
+    """The documents of one submission, or its files put aside (`rule`), that are to go (`announced`, until
+    `due_at`), are going (`removing`), have gone (`removed`), or are kept by a person (`kept`)."""
+
+    submission_id: str
+    rule: FileRule
+    state: str
+    files: int = 0
+    bytes: int = Field(default=0, description="of those that have gone")
+    changed_at: Instant
+    hours: int = Field(default=0, description="it is announced for so long")
+    look: int = Field(default=0, description="which of the looks announced it")
+    account: str = Field(default="", description="who keeps them")
+    reason: str = ""
+
+
+def file_expiry_id(submission_id: str, rule: FileRule) -> str:
+    return f"{submission_id}-{rule}"
+
+
 @dataclass(frozen=True)
 class Figure:
-    """What would go, counting no further than 100,000 studies of a rule."""
+    """What would go, counting no further than 100,000 studies or submissions of a rule. `files` are those
+    of `submissions`, documents or put aside."""
 
     studies: int = 0
     bytes: int = 0
     by_rule: dict[Rule, int] = field(default_factory=dict)
+    submissions: int = 0
+    files: int = 0
 
 
 POLICIES = Collection("retention", Policy, fields=("due_at",))
 EXPIRIES = Collection(
     "expiries",
     Expiry,
+    fields=("due_at", "state", "changed_at"),
+    compound=(("state", "due_at"), ("state", "changed_at")),
+)
+FILE_EXPIRIES = Collection(
+    "file-expiries",
+    FileExpiry,
     fields=("due_at", "state", "changed_at"),
     compound=(("state", "due_at"), ("state", "changed_at")),
 )

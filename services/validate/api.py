@@ -1,5 +1,6 @@
 """GET /api/submissions/{id}/outcome: what became of every file."""
 
+from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Query
@@ -10,6 +11,7 @@ from kit.errors import NotFound, Refused
 from kit.identity import Principal
 from kit.service import Caller, Kit
 from schemas.shapes import FileState, Finding, Tally
+from services.validate.clearing import gone
 from services.validate.models import BATCHES, TALLIES, BatchDoc, DiscCheck, FileRecord, TallyDoc
 from services.validate.rules.batches import waiting_records
 from services.validate.rules.headers import summed
@@ -22,7 +24,8 @@ _BATCHES_MAX = 100_000
 
 
 class FileOutcome(BaseModel):
-    """`file` is the ordinal, with .member where it came out of an archive."""
+    """`file` is the ordinal, with .member where it came out of an archive. `removed_at`: it was kept until
+    then, and removed by the policy."""
 
     file: str
     path: str
@@ -33,6 +36,7 @@ class FileOutcome(BaseModel):
     values: dict[str, int]
     kind: str
     study: str
+    removed_at: datetime | None = None
 
 
 class Outcome(BaseModel):
@@ -87,7 +91,7 @@ async def _outcome(
     _check_access(doc, rows, who)
     tally = _tally(doc, rows)
     done = doc.state == "validated" and tally == doc.tally
-    files, after = await _files(kit, rows, cursor, limit)
+    files, after = await _files(kit, doc, rows, cursor, limit)
     return Outcome(
         submission=submission_id,
         state="validated" if done else "validating" if doc.closed else "open",
@@ -124,7 +128,7 @@ def _tally(doc: TallyDoc, rows: list[dict[str, Any]]) -> Tally:
 
 
 async def _files(
-    kit: Kit, rows: list[dict[str, Any]], cursor: str | None, limit: int
+    kit: Kit, doc: TallyDoc, rows: list[dict[str, Any]], cursor: str | None, limit: int
 ) -> tuple[list[FileOutcome], str | None]:
     """Files by the place of their batch. A cursor names a batch and how many of its files were given."""
     place, skip = _position(cursor)
@@ -138,7 +142,7 @@ async def _files(
         records = records_of(batch)
         start = skip if row["place"] == place else 0
         chosen = records[start : start + limit - len(found)]
-        found.extend(_shown(record) for record in chosen)
+        found.extend(_shown(doc, record) for record in chosen)
         if start + len(chosen) < len(records):
             return found, f"{row['place']}:{start + len(chosen)}"
     return found, None
@@ -157,7 +161,8 @@ def _position(cursor: str | None) -> tuple[str, int]:
     return place, int(skip)
 
 
-def _shown(record: FileRecord) -> FileOutcome:
+def _shown(doc: TallyDoc, record: FileRecord) -> FileOutcome:
+    removed = gone(doc, record)
     code = record.code or ("merging" if record.state is FileState.WAITING else "")
     return FileOutcome(
         file=record.id,
@@ -169,4 +174,5 @@ def _shown(record: FileRecord) -> FileOutcome:
         values=record.values,
         kind=record.kind,
         study=record.study_id,
+        removed_at=removed.time if removed is not None else None,
     )

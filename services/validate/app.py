@@ -6,11 +6,18 @@ from functools import partial
 from kit.saying import say
 from kit.scan.clamav import ClamAddress, ClamScanner
 from kit.service import Kit, Service
-from schemas.portal import StudyExpired
+from schemas.portal import StudyExpired, SubmissionExpired
 from schemas.shapes import Said
 from schemas.upload import BatchReceived, SubmissionClosed, SubmissionOpened
-from schemas.validate import BatchExpanded, BatchSettled, PackMerged, PackWritten, StudyRemoved
-from services.validate import api, documents, gauges, handlers
+from schemas.validate import (
+    BatchExpanded,
+    BatchSettled,
+    PackMerged,
+    PackWritten,
+    StudyRemoved,
+    SubmissionCleared,
+)
+from services.validate import api, clearing, documents, gauges, handlers
 from services.validate.known import KnownInstances
 from services.validate.settings import ValidateSettings
 from services.validate.tasks import BatchReader
@@ -28,6 +35,8 @@ def build(kit: Kit, settings: ValidateSettings) -> Service:
     kit.bus.subscribe(PackMerged, GROUP, partial(handlers.pack_merged, kit))
     kit.bus.subscribe(StudyExpired, GROUP, partial(handlers.study_expired, kit))
     kit.bus.subscribe(StudyRemoved, GROUP, partial(handlers.clear_removed, kit))
+    kit.bus.subscribe(SubmissionExpired, GROUP, partial(clearing.submission_expired, kit))
+    kit.bus.subscribe(SubmissionCleared, GROUP, partial(clearing.clear_files, kit))
     kit.bus.subscribe(SubmissionOpened, GROUP, partial(handlers.submission_opened, kit))
     kit.bus.subscribe(SubmissionClosed, GROUP, partial(handlers.submission_closed, kit))
     kit.bus.subscribe(BatchSettled, GROUP, partial(handlers.batch_settled, kit))

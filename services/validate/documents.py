@@ -5,6 +5,7 @@ Whatever kind a file says it is, it is answered under one of a few media types, 
 """
 
 import asyncio
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -13,12 +14,12 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from kit.access import may_see_submission
-from kit.errors import NotFound
+from kit.errors import Gone, NotFound
 from kit.identity import Principal
 from kit.ids import derived_id
 from kit.service import Caller, Kit
 from schemas.shapes import FileState
-from services.validate.models import BATCHES, TALLIES
+from services.validate.models import BATCHES, TALLIES, TallyDoc
 
 _SHOWN = {
     "pdf": "application/pdf",
@@ -40,7 +41,8 @@ _MOST = 500
 
 
 class Paper(BaseModel):
-    """One document. `shown`: a browser can show it safely."""
+    """One document. `shown`: a browser can show it safely. `removed_at`: it was here until then, and its
+    address answers 410."""
 
     id: str
     name: str
@@ -48,6 +50,7 @@ class Paper(BaseModel):
     size: int
     shown: bool
     address: str
+    removed_at: datetime | None = None
 
 
 class Papers(BaseModel):
@@ -60,8 +63,9 @@ def routes(kit: Kit) -> APIRouter:
     @router.get("/api/submissions/{submission_id}/documents")
     async def documents(submission_id: str, who: Principal = Caller) -> Papers:
         """What came beside the images, without the disc's own index."""
-        await _require(kit, submission_id, who)
-        found = [_paper(submission_id, row) for row in await _records(kit, submission_id)]
+        removed = (await _required(kit, submission_id, who)).gone.get("documents")
+        since = removed.time if removed is not None else None
+        found = [_paper(submission_id, row, since) for row in await _records(kit, submission_id)]
         return Papers(documents=found)
 
     @router.get("/files/{submission_id}/{document_id}")
@@ -69,10 +73,15 @@ def routes(kit: Kit) -> APIRouter:
         submission_id: str, document_id: str, show: bool = False, who: Principal = Caller
     ) -> Response:
         """The bytes of one, to keep or (`show=yes`) to look at."""
-        await _require(kit, submission_id, who)
+        removed = (await _required(kit, submission_id, who)).gone.get("documents")
         row = next((row for row in await _records(kit, submission_id) if row["id"] == document_id), None)
         if row is None:
             raise NotFound("no-document", "There is no such document here.")
+        if removed is not None:
+            raise Gone(
+                "document-removed",
+                "This document was removed here by the hospital’s policy. Ask the sender to send it again.",
+            )
         key = f"documents/{submission_id}/{document_id}"
         stat = await asyncio.to_thread(kit.objects.stat, key)
         if stat is None:
@@ -92,7 +101,7 @@ def routes(kit: Kit) -> APIRouter:
     return router
 
 
-async def _require(kit: Kit, submission_id: str, who: Principal) -> None:
+async def _required(kit: Kit, submission_id: str, who: Principal) -> TallyDoc:
     """Raises NotFound for what is another's, in the words for what does not exist."""
     tally = await kit.documents.get(TALLIES, submission_id) if len(submission_id) <= 64 else None
     if (
@@ -101,6 +110,7 @@ async def _require(kit: Kit, submission_id: str, who: Principal) -> None:
         or not may_see_submission(who, tally.sender.id, tally.recipients)
     ):
         raise NotFound("no-submission", "There is no such submission here.")
+    return tally
 
 
 async def _records(kit: Kit, submission_id: str) -> list[dict[str, Any]]:
@@ -116,12 +126,13 @@ async def _records(kit: Kit, submission_id: str) -> list[dict[str, Any]]:
     return found
 
 
-def _paper(submission_id: str, row: dict[str, Any]) -> Paper:
+def _paper(submission_id: str, row: dict[str, Any], removed_at: datetime | None) -> Paper:
     return Paper(
         id=row["id"],
         name=row["name"],
         kind=row["kind"],
         size=row["size"],
-        shown=row["kind"] in _SHOWN,
+        shown=removed_at is None and row["kind"] in _SHOWN,
         address=f"/files/{submission_id}/{row['id']}",
+        removed_at=removed_at,
     )

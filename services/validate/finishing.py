@@ -26,7 +26,7 @@ async def finish(kit: Kit, doc: TallyDoc, event: Event) -> list[Event]:
         return []
     assert doc.sender is not None  # submission-closed names it
     studies = tallying.studies(doc)
-    discs = await _discs(kit, doc.id)
+    discs = doc.discs if "documents" in doc.gone else await _discs(kit, doc.id)
     findings = summed(
         [
             *tallying.batch_findings(doc),

@@ -105,6 +105,15 @@ class SettledBatch(BaseModel):
     findings: list[Finding] = Field(default_factory=list)
 
 
+class FilesGone(BaseModel):
+    """Files of one kind were removed: those in these batches."""
+
+    time: Instant
+    files: int
+    bytes: int
+    batches: list[str]
+
+
 class TallyDoc(Doc):
     """One submission: what its batches came to. Its id is the submission's."""
 
@@ -122,6 +131,9 @@ class TallyDoc(Doc):
     told: Tally = Field(default=Tally(), description="of the last submission-validated, as the three above")
     revision: int = 0
     state: Literal["open", "validating", "validated"] = "open"
+    gone: dict[str, FilesGone] = Field(
+        default_factory=dict, description="by rule (documents, quarantine); the sums stay as they were"
+    )
 
 
 BATCHES = Collection(

@@ -1,5 +1,6 @@
 """When images may go: what the policy says of a case, and whether the clock is to be believed. Pure."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -20,9 +21,9 @@ _LONGEST_DAYS = 36_500
 _LONGEST_HOURS = 24 * 60
 
 
-def check(days: dict[Rule, int | None], undo_hours: int) -> None:
+def check(days: Iterable[int | None], undo_hours: int) -> None:
     """Raises Refused."""
-    for number in days.values():
+    for number in days:
         if number is not None and not 1 <= number <= _LONGEST_DAYS:
             raise Refused("bad-days", "Days are a whole number from 1, or empty for never.")
     if not 1 <= undo_hours <= _LONGEST_HOURS:

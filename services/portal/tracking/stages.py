@@ -124,7 +124,7 @@ def _advice(track: Track, cases: Sequence[Case]) -> list[Advice]:
                 go_on=True,
             )
         )
-    if track.tally.quarantined:
+    if track.tally.quarantined and "quarantine" not in track.gone:
         found.append(
             Advice(
                 "stop",

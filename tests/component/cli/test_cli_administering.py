@@ -38,6 +38,11 @@ def test_retention_is_set_and_shown(server: Server):
     run(server.group("retention", "set", "--declined", "never"))
     shown = run(server.group("retention", "show", "--json")).json
     assert (shown["declined_days"], shown["in_pacs_days"], shown["undo_hours"]) == (None, 90, 24)
+    run(server.group("retention", "set", "--documents", "400", "--quarantine", "20"))
+    shown = run(server.group("retention", "show")).out
+    assert "400 days" in shown
+    shown = run(server.group("retention", "show", "--json")).json
+    assert (shown["in_pacs_days"], shown["documents_days"], shown["quarantine_days"]) == (90, 400, 20)
     assert run(server.group("retention", "set", "--in-pacs", "soon")).status == 2
     unknown = run(server.group("retention", "keep", "nothing"))
     assert "There is no such study" in unknown.err

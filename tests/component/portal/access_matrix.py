@@ -121,6 +121,8 @@ _allow(
     POST /admin/storage/figure
     POST /admin/storage/keep ?
     POST /admin/storage/release ?
+    POST /admin/storage/files/keep ?
+    POST /admin/storage/files/release ?
     GET /api/groups
     POST /api/groups
     PATCH /api/groups/{group} ?
@@ -129,6 +131,8 @@ _allow(
     PUT /api/retention
     POST /api/retention/figure
     DELETE /api/retention/kept/{study_id} =
+    PUT /api/retention/kept-files/{submission_id}/{rule} ?
+    DELETE /api/retention/kept-files/{submission_id}/{rule} ?
     GET /api/accounts
     POST /api/accounts
     PATCH /api/accounts/{text} ?

@@ -217,4 +217,4 @@ def test_a_removal_that_comes_after_newer_images_changes_nothing():
 @pytest.mark.parametrize(("days", "hours"), [(0, 72), (40_000, 72), (30, 0), (30, 2000)])
 def test_senseless_policies_are_refused(days: int, hours: int):
     with pytest.raises(Refused):
-        retention.check({"in-pacs": days, "declined": None}, hours)
+        retention.check([days, None], hours)

@@ -59,7 +59,8 @@ _DOORS = ("upload",)
 
 def refusals() -> dict[str, tuple[str, str]]:
     """Code and sentence (with places where something is filled in) of every refusal, by where it stands."""
-    names = {"Refused", "Forbidden", "NotFound", "Stale", "Unauthorized", "Crowded", "TooLarge", "NoSpace"}
+    names = {"Refused", "Forbidden", "NotFound", "Gone", "Stale", "Unauthorized", "Crowded", "TooLarge"}
+    names |= {"NoSpace"}
     found = {}
     for top in ("kit", "services"):
         for path in sorted((ROOT / top).rglob("*.py")):

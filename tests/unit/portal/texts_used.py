@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jinja2 import Environment
 
-_REFUSALS = ("Refused", "Forbidden", "NotFound", "Stale", "Unauthorized", "Crowded")
+_REFUSALS = ("Refused", "Forbidden", "NotFound", "Gone", "Stale", "Unauthorized", "Crowded")
 _CALLS = {"tell": 1, "see_other": 2, **dict.fromkeys(_REFUSALS, 1)}
 """Functions that take a text of the catalogue, and at which place."""
 _PORTAL = Path(__file__).parents[3] / "services" / "portal"

@@ -14,12 +14,14 @@ from kit.identity import Principal
 from kit.objects.port import Objects
 from kit.service import Kit
 from schemas.catalogue import TOPICS
+from services.portal import retention_files_ledger as files_ledger
 from services.portal.pages.admin.desk import Administrator, show
 from services.portal.pages.forms import read_form, text
 from services.portal.pages.frame import render, see_other
 from services.portal.retention import Retention
 from services.portal.retention_models import Policy
 from services.portal.rules import retention as rules
+from services.portal.rules.files import FileRule, rule_of
 
 _ZONES = ("incoming", "studies", "quarantine")
 _COUNTED_EVERY = timedelta(minutes=5)
@@ -72,11 +74,14 @@ def add(router: APIRouter, kit: Kit, retention: Retention) -> None:
             usage=await storage.usage(),
             log_days=max(topic.retention_days for topic in TOPICS.values()),
             policy=policy or saved,
-            figure=await retention.figure((policy or saved).days if error is None else {}),
+            figure=await retention.whole_figure((policy or saved) if error is None else Policy(id="none")),
             announced=await retention.listed("announced"),
             kept=await retention.listed("kept"),
             shared=await retention.listed("shared"),
             removed=await retention.listed("removed", 20),
+            announced_files=await retention.files.listed("announced"),
+            kept_files=await retention.files.listed("kept"),
+            removed_files=await retention.files.listed("removed", 20),
         )
 
     @router.get("/storage")
@@ -92,6 +97,8 @@ def add(router: APIRouter, kit: Kit, retention: Retention) -> None:
                 who,
                 in_pacs_days=policy.in_pacs_days,
                 declined_days=policy.declined_days,
+                documents_days=policy.documents_days,
+                quarantine_days=policy.quarantine_days,
                 undo_hours=policy.undo_hours,
             )
         except Refused as error:
@@ -103,8 +110,8 @@ def add(router: APIRouter, kit: Kit, retention: Retention) -> None:
         """What would go by the days that were typed, before they are saved."""
         policy = Policy(id="asked")
         _read(await read_form(request), policy)
-        rules.check(policy.days, policy.undo_hours)
-        found = await retention.figure(policy.days)
+        rules.check([*policy.days.values(), *policy.file_days.values()], policy.undo_hours)
+        found = await retention.whole_figure(policy)
         return await render(request, "admin/figure.html", who=who, figure=found, policy=policy)
 
     @router.post("/storage/keep")
@@ -112,6 +119,17 @@ def add(router: APIRouter, kit: Kit, retention: Retention) -> None:
         form = await read_form(request)
         await retention.keep(who, text(form, "study", 64), text(form, "reason", 200))
         return see_other(request, "/admin/storage", "Its images are kept until somebody lets them go.")
+
+    @router.post("/storage/files/keep")
+    async def keep_files(request: Request, who: Principal = Administrator) -> Response:
+        form = await read_form(request)
+        await files_ledger.keep(kit, who, *_files(form), text(form, "reason", 200))
+        return see_other(request, "/admin/storage", "These files are kept until somebody lets them go.")
+
+    @router.post("/storage/files/release")
+    async def release_files(request: Request, who: Principal = Administrator) -> Response:
+        await files_ledger.release(kit, who, *_files(await read_form(request)))
+        return see_other(request, "/admin/storage", "The policy applies to these files again.")
 
     @router.post("/storage/release")
     async def release(request: Request, who: Principal = Administrator) -> Response:
@@ -124,7 +142,14 @@ def _read(form: FormData, policy: Policy) -> None:
     """What was typed; raises Refused for what is no number."""
     policy.in_pacs_days = _number(text(form, "in_pacs_days", 10))
     policy.declined_days = _number(text(form, "declined_days", 10))
+    policy.documents_days = _number(text(form, "documents_days", 10))
+    policy.quarantine_days = _number(text(form, "quarantine_days", 10))
     policy.undo_hours = _number(text(form, "undo_hours", 10)) or 72
+
+
+def _files(form: FormData) -> tuple[str, FileRule]:
+    """Of which submission, and which of its files. Raises NotFound."""
+    return text(form, "submission", 64), rule_of(text(form, "rule", 20))
 
 
 def _number(typed: str) -> int | None:

@@ -83,6 +83,13 @@ async function documents(section) {
       const line = pattern.cloneNode(true), [show, take] = line.querySelectorAll("a");
       line.querySelector("b").textContent = found.name;
       line.querySelector(".mini").textContent = `${found.kind.toUpperCase()} · ${Math.max(1, Math.round(found.size / 1000)).toLocaleString()} kB`;
+      if (found.removed_at) {
+        line.querySelector(".mini").textContent += ` · ${section.dataset.removed} ${new Date(found.removed_at).toLocaleDateString(document.documentElement.lang)}`;
+        show.remove();
+        take.remove();
+        list.append(line);
+        continue;
+      }
       take.href = found.address;
       if (found.shown) show.href = `${found.address}?show=yes`; else show.remove();
       list.append(line);

@@ -1,0 +1,211 @@
+"""The ledger of documents and files put aside: what persons keep, what came back, and what went."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
+
+from kit.documents.port import Range
+from kit.errors import NotFound, Stale, TransientError, VersionConflict
+from kit.identity import Principal
+from kit.service import Kit
+from schemas.validate import SubmissionCleared
+from services.portal.accounts import record
+from services.portal.models import CASES
+from services.portal.retention_models import FILE_EXPIRIES, FileExpiry, file_expiry_id
+from services.portal.rules import files as rules
+from services.portal.rules.files import FILE_RULES, FileRule
+from services.portal.rules.retention import EVERY
+from services.portal.tracking.models import TRACKS, Track
+
+_TRIES = 20
+_PAGE = 200
+
+
+async def keep(kit: Kit, who: Principal, submission_id: str, rule: FileRule, reason: str = "") -> None:
+    """Keep these files until somebody says otherwise. Raises NotFound, Stale.
+
+    First the line, then the track: a look finishes what was cut off between the two.
+    """
+    track = await _track(kit, submission_id, rule)
+    await record(kit, who, "files-kept", "submission", submission_id, reason[:200])
+    kept = FileExpiry(
+        id=file_expiry_id(submission_id, rule), submission_id=submission_id, rule=rule, state="kept",
+        files=rules.number(track, rule), changed_at=kit.clock(), account=who.account.name,
+        reason=reason[:200],
+    )  # fmt: skip
+    await _put(kit, kept)
+    await _mark(kit, submission_id, rule, kept=True)
+
+
+async def release(kit: Kit, who: Principal, submission_id: str, rule: FileRule) -> None:
+    """Let the policy apply to them again. Raises NotFound, Stale."""
+    await _track(kit, submission_id, rule)
+    await record(kit, who, "files-released", "submission", submission_id)
+    await _mark(kit, submission_id, rule, kept=False)
+    expiry = await kit.documents.get(FILE_EXPIRIES, file_expiry_id(submission_id, rule))
+    if expiry is not None and expiry.state == "kept":
+        await forget(kit, expiry)
+
+
+async def finish_keeping(kit: Kit) -> None:
+    """What is in the list of what is kept is kept."""
+    async for expiry in lines(kit, "kept"):
+        track = await kit.documents.get(TRACKS, expiry.submission_id)
+        if track is not None and not _lost(track, expiry.rule) and expiry.rule not in track.kept:
+            await _mark(kit, expiry.submission_id, expiry.rule, kept=True)
+
+
+async def cleared(kit: Kit, event: SubmissionCleared) -> None:
+    rule = next((rule for rule in FILE_RULES if rule == event.rule), None)
+    if rule is None:
+        return
+    gone = FileExpiry(
+        id=file_expiry_id(event.submission_id, rule), submission_id=event.submission_id, rule=rule,
+        state="removed", files=event.files, bytes=event.bytes, changed_at=event.time,
+    )  # fmt: skip
+    await _put(kit, gone)
+
+
+async def came_back(kit: Kit, submission_id: str, studies: Sequence[str]) -> None:
+    """Images of these came again: the submission's files stay with them. Where they were being removed,
+    what validate says of that counts."""
+
+    def change(track: Track) -> bool:
+        for study_id in studies:
+            track.left.pop(study_id, None)
+        track.leaving.clear()
+        return True
+
+    await _change(kit, submission_id, change)
+
+
+async def catch_up(kit: Kit) -> None:
+    """Submissions saved by a version that did not note which studies left."""
+    cursor = None
+    while True:
+        page = await kit.documents.find(TRACKS, {}, order="opened_at", limit=_PAGE, cursor=cursor)
+        for track in page.items:
+            if track.tally.document or track.tally.quarantined:
+                await _catch_up(kit, track)
+        cursor = page.cursor
+        if cursor is None:
+            return
+
+
+async def _catch_up(kit: Kit, track: Track) -> None:
+    before = track.model_copy(deep=True)
+    for study_id in track.studies:
+        left = rules.left(await kit.documents.get(CASES, study_id))
+        if left is not None:
+            rules.take_left(track, study_id, left)
+    rules.refresh(track)
+    if track != before:
+        await kit.documents.save(TRACKS, track)
+
+
+async def tracks(kit: Kit, rule: FileRule, before: datetime) -> AsyncIterator[Track]:
+    """Submissions whose files of this kind are not needed since before that instant."""
+    field, cursor = f"{rule}_since", None
+    while True:
+        page = await kit.documents.find(
+            TRACKS, {field: Range(high=before)}, order=field, limit=_PAGE, cursor=cursor
+        )
+        for track in page.items:
+            yield track
+        cursor = page.cursor
+        if cursor is None:
+            return
+
+
+async def lines(kit: Kit, state: str) -> AsyncIterator[FileExpiry]:
+    """All that are in this state, a page at a time."""
+    cursor = None
+    while True:
+        page = await kit.documents.find(
+            FILE_EXPIRIES, {"state": state}, order="changed_at", limit=_PAGE, cursor=cursor
+        )
+        for expiry in page.items:
+            yield expiry
+        cursor = page.cursor
+        if cursor is None:
+            return
+
+
+async def gone_lately(kit: Kit, most: int) -> int:
+    """How many went, or began to go, within the time between two looks; counted no further than `most`."""
+    now = kit.clock()
+    lately = Range(low=now - EVERY, high=now + EVERY)
+    return sum(
+        [
+            await kit.documents.count(FILE_EXPIRIES, {"state": state, "changed_at": lately}, cap=most)
+            for state in ("removing", "removed")
+        ]
+    )
+
+
+async def forget(kit: Kit, expiry: FileExpiry) -> None:
+    """They stay; what somebody changed at the same moment counts."""
+    try:
+        await kit.documents.delete(FILE_EXPIRIES, expiry)
+    except VersionConflict:
+        return
+
+
+async def _put(kit: Kit, line: FileExpiry) -> None:
+    """In place of whatever is known of these files; what has gone stays so."""
+    for _ in range(_TRIES):
+        known = await kit.documents.get(FILE_EXPIRIES, line.id)
+        if known is not None and known.state == "removed":
+            return
+        line.version = known.version if known is not None else 0
+        try:
+            await kit.documents.save(FILE_EXPIRIES, line)
+        except VersionConflict:
+            continue
+        return
+    raise TransientError("a submission's retention is being changed by many at once")
+
+
+async def _mark(kit: Kit, submission_id: str, rule: FileRule, *, kept: bool) -> None:
+    """On the track itself: what lets the files go is a save of the same document."""
+
+    def change(track: Track) -> bool:
+        if _lost(track, rule):
+            raise _too_late()
+        if (rule in track.kept) is kept:
+            return False
+        track.kept = [*track.kept, rule] if kept else [one for one in track.kept if one != rule]
+        return True
+
+    await _change(kit, submission_id, change)
+
+
+async def _change(kit: Kit, submission_id: str, change: Callable[[Track], bool]) -> None:
+    for _ in range(_TRIES):
+        track = await kit.documents.get(TRACKS, submission_id)
+        if track is None or not change(track):
+            return
+        rules.refresh(track)
+        try:
+            await kit.documents.save(TRACKS, track)
+        except VersionConflict:
+            continue
+        return
+    raise TransientError("a submission's track is being changed by many at once")
+
+
+async def _track(kit: Kit, submission_id: str, rule: FileRule) -> Track:
+    """Raises NotFound, Stale."""
+    track = await kit.documents.get(TRACKS, submission_id) if len(submission_id) <= 64 else None
+    if track is None:
+        raise NotFound("no-submission", "There is no such submission, or it is not yours to see.")
+    if _lost(track, rule):
+        raise _too_late()
+    return track
+
+
+def _lost(track: Track, rule: FileRule) -> bool:
+    return rule in track.leaving or rule in track.gone
+
+
+def _too_late() -> Stale:
+    return Stale("too-late", "These files were removed already.")

@@ -1,0 +1,103 @@
+"""When documents and files put aside may go: what the policy says of a submission. Pure.
+
+They belong to no study, and nothing proves that anybody else has them. So they go by days of their own,
+counted from when the last of the submission's studies had no images here any more; where it brought no study,
+from when every file of it had its state.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Literal
+
+from kit.errors import NotFound
+from services.portal.models import Case
+from services.portal.rules.retention import limit
+from services.portal.tracking.models import FilesGone, StudyLeft, Track
+
+FileRule = Literal["documents", "quarantine"]
+FILE_RULES: tuple[FileRule, ...] = ("documents", "quarantine")
+
+
+def rule_of(text: str) -> FileRule:
+    """Raises NotFound."""
+    rule = next((rule for rule in FILE_RULES if rule == text), None)
+    if rule is None:
+        raise NotFound("no-submission", "There is no such submission, or it is not yours to see.")
+    return rule
+
+
+def number(track: Track, rule: str) -> int:
+    """How many such files came."""
+    return track.tally.document if rule == "documents" else track.tally.quarantined
+
+
+def refresh(track: Track) -> None:
+    """Derive since when files of it may go, after anything was taken in."""
+    track.documents_since = _since(track, "documents")
+    track.quarantine_since = _since(track, "quarantine")
+
+
+def since(track: Track, rule: FileRule) -> datetime | None:
+    return track.documents_since if rule == "documents" else track.quarantine_since
+
+
+def rule_allows(track: Track | None, rule: FileRule, days: int | None, now: datetime) -> bool:
+    """Whether these files may go now by what the submission's own track says."""
+    spare = since(track, rule) if track is not None else None
+    return spare is not None and days is not None and spare < limit(days, now)
+
+
+def take_left(track: Track, study_id: str, left: StudyLeft) -> bool:
+    """False when that, or something later, is known of the study."""
+    known = track.left.get(study_id)
+    if known is not None and known.revision >= left.revision:
+        return False
+    track.left[study_id] = left
+    refresh(track)
+    return True
+
+
+def take_cleared(track: Track, rule: str, gone: FilesGone) -> bool:
+    if rule in track.gone:
+        return False
+    track.gone[rule] = gone
+    track.leaving.pop(rule, None)
+    refresh(track)
+    return True
+
+
+def left(case: Case | None) -> StudyLeft | None:
+    """None while it has images here, or nobody knows."""
+    if case is None or case.study is None or case.gone is None:
+        return None
+    return StudyLeft(revision=case.study.revision, time=case.gone.time)
+
+
+def came_back(track: Track, cases: Iterable[Case]) -> list[str]:
+    """Studies of which images came after those were removed that the track knows of."""
+    return [
+        case.id
+        for case in cases
+        if case.id in track.left
+        and case.study is not None
+        and case.gone is None
+        and case.study.revision > track.left[case.id].revision
+    ]
+
+
+def revisions(track: Track, cases: Mapping[str, Case]) -> dict[str, int] | None:
+    """Of all its studies, each without images here; None when one has some."""
+    found = {study_id: left(cases.get(study_id)) for study_id in track.studies}
+    if any(one is None for one in found.values()):
+        return None
+    return {study_id: one.revision for study_id, one in found.items() if one is not None}
+
+
+def _since(track: Track, rule: FileRule) -> datetime | None:
+    complete = track.closed_at is not None and track.validated_at is not None and not track.tally.waiting
+    if not complete or not number(track, rule) or not set(track.studies) <= track.left.keys():
+        return None
+    if rule in track.kept or rule in track.leaving or rule in track.gone:
+        return None
+    assert track.validated_at is not None  # for mypy: complete says so
+    return max([track.validated_at, *(track.left[study_id].time for study_id in track.studies)])

@@ -1,0 +1,450 @@
+"""Documents and files put aside go by days of their own, once no study of theirs has images here."""
+
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from kit.errors import PermanentError, Stale
+from kit.objects.port import Objects
+from schemas.portal import SubmissionExpired
+from schemas.shapes import Tally
+from schemas.validate import SubmissionCleared
+from services.portal import retention_files, retention_files_ledger
+from services.portal.models import AUDIT
+from services.portal.retention_files_ledger import keep, release
+from services.portal.retention_models import FileExpiry
+from services.portal.sharing import Wish, share
+from services.portal.tracking.models import TRACKS, Track
+from services.validate import reading, tasks
+from services.validate.clearing import clear_files, submission_expired
+from services.validate.jobs import BatchJob, BatchResult
+from services.validate.models import TALLIES
+from services.validate.reading import read_batch
+from tests.component.retention.conftest import CHIEF, Room, policy
+from tests.component.validate.files import dicom
+from tests.conftest import settle
+
+PDF = b"%PDF-1.4 a report"
+
+
+async def send(room: Room, *files: bytes, uid: str = "") -> str:
+    """A submission of these files and, where a study is named, one image of it."""
+    named = [(f"{number}.bin", data) for number, data in enumerate(files)]
+    images = [("image.dcm", dicom(study=uid, number=1))] if uid else []
+    submission = await room.sender.send([*images, *named])
+    await settle(room.kit)
+    return submission
+
+
+async def left(room: Room, uid: str, *files: bytes) -> tuple[str, str]:
+    """A submission whose study was declined, and whose images have gone; and that study."""
+    submission = await send(room, *files, uid=uid)
+    [study] = (await room.sender.tally(submission)).studies
+    await room.decline(study)
+    room.clock.go(days=31)
+    await policy(room)
+    await announce_and_go(room)
+    assert room.objects(study) == []
+    return submission, study
+
+
+async def announce_and_go(room: Room) -> None:
+    await room.look()
+    await room.go(hours=49)
+    await room.expire()
+
+
+def kept(room: Room, submission: str, zone: str = "documents") -> int:
+    return len(list(room.kit.objects.list(f"{zone}/{submission}/")))
+
+
+async def announced(room: Room) -> list[FileExpiry]:
+    return [one for one, _ in await room.retention.files.listed("announced")]
+
+
+async def track(room: Room, submission: str) -> Track:
+    found = await room.kit.documents.get(TRACKS, submission)
+    assert found is not None
+    return found
+
+
+async def only(room: Room, topic: str) -> Any:
+    [(_, event)] = await room.kit.bus.read(topics=[topic])
+    return event
+
+
+def _reads(objects: Objects, job: BatchJob) -> BatchResult:
+    """As read_batch, in a house where a member with this content breaks its reader."""
+    original = reading._Reading._file
+
+    def fragile(self: reading._Reading, member: Any, record: Any) -> None:
+        if member.open(self.tar).read() == b"break":
+            raise ZeroDivisionError
+        original(self, member, record)
+
+    reading._Reading._file = fragile  # type: ignore[method-assign]
+    try:
+        return read_batch(objects, job)
+    finally:
+        reading._Reading._file = original  # type: ignore[method-assign]
+
+
+@pytest.fixture
+def fragile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "read_batch", _reads)
+
+
+@pytest.mark.usefixtures("fragile")
+async def test_both_go_by_their_own_days_after_the_images_and_the_sums_stay(room: Room):
+    submission, _ = await left(room, "1.2.1", PDF, b"break")
+    other = await send(room, PDF, uid="1.2.2")
+    sums = Tally(sent=3, stored=1, document=1, quarantined=1)
+    await room.go(days=400)
+    await room.expire()
+    assert await announced(room) == [], "off until it is set"
+    assert (kept(room, submission), kept(room, submission, "quarantine")) == (1, 1)
+    await policy(room, documents_days=500, quarantine_days=30)
+    await announce_and_go(room)
+    assert (kept(room, submission), kept(room, submission, "quarantine")) == (1, 0)
+    await policy(room, documents_days=30, quarantine_days=30)
+    await announce_and_go(room)
+    assert (kept(room, submission), kept(room, other)) == (0, 1)
+    tally = await room.kit.documents.get(TALLIES, submission)
+    assert tally is not None
+    assert (tally.tally, set(tally.gone)) == (sums, {"documents", "quarantine"})
+    assert tally.gone["documents"].bytes == len(PDF)
+    known = await track(room, submission)
+    assert (known.tally, set(known.gone), known.leaving) == (sums, {"documents", "quarantine"}, {})
+    removed = [one for one, _ in await room.retention.files.listed("removed")]
+    assert {(one.rule, one.files) for one in removed} == {("documents", 1), ("quarantine", 1)}
+    page = await room.kit.documents.find(AUDIT, {"object_id": submission}, order="time", limit=50)
+    entries = [entry.action for entry in page.items]
+    assert entries == ["files-expired", "files-removed"] * 2
+    assert await room.look() == []
+    assert await announced(room) == []
+
+
+async def test_documents_without_a_study_count_from_when_they_came(room: Room):
+    submission = await send(room, PDF)
+    await policy(room, documents_days=30)
+    await room.go(days=29)
+    assert await announced(room) == []
+    await room.go(days=2)
+    assert [one.submission_id for one in await announced(room)] == [submission]
+    await room.expire()
+    assert kept(room, submission) == 1, "announced, not gone"
+    await room.go(hours=49)
+    await room.expire()
+    assert kept(room, submission) == 0
+
+
+async def test_what_is_wrong_with_a_batch_as_a_whole_goes_as_a_whole(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(tasks, "read_batch", _broken)
+    submission = await send(room, PDF)
+    assert kept(room, submission, "quarantine") == 1
+    await policy(room, quarantine_days=1)
+    await room.go(days=2)
+    await announce_and_go(room)
+    assert kept(room, submission, "quarantine") == 0
+
+
+def _broken(objects: Objects, job: BatchJob) -> BatchResult:
+    raise PermanentError("it can't be read")
+
+
+async def test_a_submission_that_is_not_closed_keeps_its_files(room: Room):
+    submission = await send(room, PDF)
+    known = await track(room, submission)
+    assert known.documents_since is not None
+    known.closed_at = None
+    retention_files.rules.refresh(known)
+    await room.kit.documents.save(TRACKS, known)
+    await policy(room, documents_days=1)
+    await room.go(days=3)
+    assert await announced(room) == []
+
+
+async def test_images_that_come_back_before_the_hour_keep_the_files(room: Room):
+    submission, study = await left(room, "1.2.1", PDF)
+    await policy(room, documents_days=5)
+    await room.go(days=6)
+    assert [one.submission_id for one in await announced(room)] == [submission]
+    again = await send(room, uid="1.2.1")
+    await room.go(hours=49)
+    await room.expire()
+    assert await announced(room) == []
+    assert kept(room, submission) == 1
+    assert study not in (await track(room, submission)).left
+    await room.decline(study)
+    await room.go(days=31)
+    await announce_and_go(room)
+    assert room.objects(study) == []
+    await room.go(days=6)
+    assert {one.submission_id for one in await announced(room)} == {submission}, "and go after them"
+    assert again != submission
+
+
+async def test_images_that_come_at_the_last_moment_keep_the_files(room: Room):
+    """Decided, and then there are images when validate hears of it."""
+    submission, study = await left(room, "1.2.1", PDF)
+    known, case = await track(room, submission), await room.case(study)
+    assert case.study is not None
+    known.leaving["documents"] = room.clock()
+    await room.kit.documents.save(TRACKS, known)
+    late = SubmissionExpired.first(
+        time=room.clock(), key=submission, correlation_id=submission, submission_id=submission,
+        submission_revision=known.revision, rule="documents", studies={study: case.study.revision},
+    )  # fmt: skip
+    await send(room, uid="1.2.1")
+    await room.kit.bus.publish([late])
+    await settle(room.kit)
+    assert kept(room, submission) == 1
+    assert await room.kit.bus.read(topics=["submission-cleared"]) == []
+    await room.retention.files._kit.documents.save(
+        retention_files.FILE_EXPIRIES,
+        FileExpiry(
+            id=f"{submission}-documents", submission_id=submission, rule="documents", state="removing",
+            changed_at=room.clock(),
+        ),
+    )  # fmt: skip
+    for _ in range(2):
+        room.clock.go(hours=1)
+        await room.look()
+    assert (await track(room, submission)).leaving == {}
+    assert await room.retention.files.listed("removing") == []
+    await room.decline(study)
+    await room.go(days=31)
+    await announce_and_go(room)
+    assert room.objects(study) == []
+    await room.kit.bus.publish([late.model_copy(update={"id": "again"})])
+    await settle(room.kit)
+    assert kept(room, submission) == 1, "of a time before the images that have gone meanwhile"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"submission_revision": 7}, {"studies": {}}, {"rule": "something-else"}, {"rule": "studies"}]
+)
+async def test_what_was_decided_on_something_else_changes_nothing(room: Room, changes: dict[str, Any]):
+    submission, study = await left(room, "1.2.1", PDF)
+    case = await room.case(study)
+    assert case.study is not None
+    fields: dict[str, Any] = {
+        "submission_revision": 1, "rule": "documents", "studies": {study: case.study.revision}, **changes,
+    }  # fmt: skip
+    event = SubmissionExpired.first(
+        time=room.clock(), key=submission, correlation_id="x", submission_id=submission, **fields
+    )
+    await submission_expired(room.kit, event)
+    await settle(room.kit)
+    assert await room.kit.bus.read(topics=["submission-cleared"]) == []
+    assert kept(room, submission) == 1
+
+
+async def test_it_ends_the_same_when_it_is_cut_off_and_told_twice(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+):
+    submission, _ = await left(room, "1.2.1", PDF, PDF + b"2", PDF + b"3")
+    await policy(room, documents_days=5)
+    await room.go(days=6)
+    await room.go(hours=49)
+    objects, calls = type(room.kit.objects), []
+    delete = objects.delete
+
+    def fails_once(self: Any, key: str) -> None:
+        calls.append(key)
+        if len(calls) == 2:
+            raise OSError("the disk went away")
+        delete(self, key)
+
+    monkeypatch.setattr(objects, "delete", fails_once)
+    await room.expire()
+    assert kept(room, submission) == 0
+    assert len(calls) > 3
+    expired, cleared = await only(room, "submission-expired"), await only(room, "submission-cleared")
+    assert isinstance(expired, SubmissionExpired)
+    assert isinstance(cleared, SubmissionCleared)
+    assert (cleared.files, cleared.bytes) == (3, 3 * len(PDF) + 2)
+    before = await track(room, submission)
+    # one more of the submission, under a name that no batch of that save has
+    room.kit.objects.put(f"documents/{submission}/later", [b"new"])
+    await submission_expired(room.kit, expired)
+    await clear_files(room.kit, cleared)
+    await room.kit.bus.publish([cleared.model_copy(update={"id": "again"})])
+    await settle(room.kit)
+    assert [stat.key for stat in room.kit.objects.list("documents/")] == [f"documents/{submission}/later"]
+    assert (await track(room, submission)).gone == before.gone
+    assert await room.kit.bus.dead_letters(limit=10) == []
+
+
+async def test_cut_off_between_the_track_and_its_line_it_goes_on(room: Room, monkeypatch: pytest.MonkeyPatch):
+    submission = await send(room, PDF)
+    await policy(room, documents_days=1)
+    await room.go(days=2)
+    [expiry] = await announced(room)
+    await room.go(hours=49)
+    save = type(room.kit.documents).save
+
+    async def cut(self: Any, collection: Any, doc: Any, emits: Any = ()) -> Any:
+        if collection.name == "file-expiries":
+            raise OSError("the process ended")
+        return await save(self, collection, doc, emits)
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="ended"):
+        patch.setattr(type(room.kit.documents), "save", cut)
+        await room.retention.files.expire(expiry)
+    for again in await announced(room):
+        await room.retention.files.expire(again)
+    await settle(room.kit)
+    assert kept(room, submission) == 0
+    await only(room, "submission-expired")
+    [(line, _)] = await room.retention.files.listed("removed")
+    assert line.submission_id == submission
+
+
+async def test_a_person_keeps_them_until_they_are_let_go(room: Room):
+    submission = await send(room, PDF)
+    await policy(room, documents_days=1)
+    await room.go(days=2)
+    assert len(await announced(room)) == 1
+    await keep(room.kit, CHIEF, submission, "documents", "court case")
+    await room.go(days=30)
+    await room.expire()
+    assert await announced(room) == []
+    assert kept(room, submission) == 1
+    await release(room.kit, CHIEF, submission, "documents")
+    await room.go(hours=1)
+    await announce_and_go(room)
+    assert kept(room, submission) == 0
+    with pytest.raises(Stale):
+        await keep(room.kit, CHIEF, submission, "documents")
+
+
+async def test_what_is_kept_is_in_the_list_of_what_is_kept(room: Room, monkeypatch: pytest.MonkeyPatch):
+    submission = await send(room, PDF)
+    save = type(room.kit.documents).save
+
+    async def cut(self: Any, collection: Any, doc: Any, emits: Any = ()) -> Any:
+        if collection is TRACKS:
+            raise OSError("the process ended")
+        return await save(self, collection, doc, emits)
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="ended"):
+        patch.setattr(type(room.kit.documents), "save", cut)
+        await keep(room.kit, CHIEF, submission, "documents")
+    await room.look()
+    assert (await track(room, submission)).kept == ["documents"]
+
+
+async def test_a_link_that_works_keeps_them(room: Room):
+    submission, study = await left(room, "1.2.1", PDF)
+    case = await room.case(study)
+    gone = case.gone
+    case.gone = None
+    await room.kit.documents.save(retention_files.CASES, case)
+    await share(room.kit, CHIEF, study, Wish(label="Dr. A", days=20, protection="none"))
+    case = await room.case(study)
+    case.gone = gone
+    await room.kit.documents.save(retention_files.CASES, case)
+    await policy(room, documents_days=5)
+    await room.go(days=10)
+    assert await announced(room) == []
+    await room.go(days=15)
+    assert [one.submission_id for one in await announced(room)] == [submission]
+
+
+async def test_a_clock_that_leapt_lets_nothing_go(room: Room):
+    submission = await send(room, PDF)
+    await policy(room, documents_days=1)
+    await room.go(days=2)
+    await room.go(hours=30)
+    right = room.clock.now
+    room.clock.now = right + timedelta(days=3650)
+    await room.look()
+    await room.expire()
+    assert kept(room, submission) == 1
+    room.clock.now = right
+    await room.look()
+    [expiry] = await announced(room)
+    assert expiry.due_at == right + timedelta(hours=48), "and has its notice anew"
+
+
+async def test_no_more_than_some_at_a_look_and_in_an_hour(room: Room, monkeypatch: pytest.MonkeyPatch):
+    sent = [await send(room, PDF, bytes(number)) for number in (1, 2)]
+    await policy(room)
+    await room.go(days=2)
+    monkeypatch.setattr(retention_files, "MOST_A_LOOK", 1)
+    monkeypatch.setattr(retention_files_ledger, "_PAGE", 1)
+    await policy(room, documents_days=1)
+    await room.look()
+    assert len(await announced(room)) == 1
+    await room.look()
+    assert len(await announced(room)) == 2
+    monkeypatch.setattr(retention_files, "MOST_AN_HOUR", 1)
+    await room.go(hours=49)
+    await room.expire()
+    assert sorted(kept(room, one) for one in sent) == [0, 1]
+    await room.go(hours=2)
+    await room.expire()
+    assert [kept(room, one) for one in sent] == [0, 0]
+
+
+async def test_submissions_of_an_earlier_version_are_brought_along(room: Room):
+    submission, _ = await left(room, "1.2.1", PDF)
+    known = await track(room, submission)
+    known.left, known.documents_since = {}, None
+    await room.kit.documents.save(TRACKS, known)
+    stored = await room.retention.policy()
+    stored.tracks_caught_up = False
+    await room.kit.documents.save(retention_files.POLICIES, stored)
+    await policy(room, documents_days=5)
+    await room.go(days=6)
+    assert [one.submission_id for one in await announced(room)] == [submission]
+
+
+async def test_over_http_and_on_the_pages(room: Room):
+    submission = await send(room, PDF)
+    room.clock.go(days=3)
+    transport = httpx.ASGITransport(app=room.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+
+        async def ask(method: str, path: str, who: str = "chief", **more: Any) -> httpx.Response:
+            headers = {"authorization": f"Bearer {who}"}
+            return await client.request(method, path, headers=headers, **more)
+
+        figure = (await ask("POST", "/api/retention/figure", json={"documents_days": 2})).json()
+        assert (figure["studies"], figure["submissions"], figure["files"]) == (0, 1, 1)
+        saved = (await ask("PUT", "/api/retention", json={"documents_days": 2})).json()
+        assert (saved["documents_days"], saved["quarantine_days"], saved["files"]) == (2, None, 1)
+        page = await ask("GET", "/admin/storage")
+        assert "Nothing proves that they are anywhere else" in page.text
+        assert "This would remove files of 1 submission now." in page.text
+        await room.look()
+        kept_at = f"/api/retention/kept-files/{submission}/documents"
+        assert (await ask("PUT", kept_at, "approver", json={})).status_code == 403
+        assert (await ask("PUT", kept_at, json={"reason": "teaching"})).status_code == 204
+        shown = (await ask("GET", "/api/retention")).json()
+        assert [one["reason"] for one in shown["kept_files"]] == ["teaching"]
+        assert (await ask("DELETE", kept_at)).status_code == 204
+        wrong = f"/api/retention/kept-files/{submission}/images"
+        assert (await ask("PUT", wrong, json={})).status_code == 404
+        await room.look()
+        shown = (await ask("GET", "/api/retention")).json()
+        assert [one["files"] for one in shown["announced_files"]] == [1]
+        [paper] = (await ask("GET", f"/api/submissions/{submission}/documents")).json()["documents"]
+        assert (paper["removed_at"], (await ask("GET", paper["address"])).status_code) == (None, 200)
+        await room.go(hours=73)
+        await room.expire()
+        [paper] = (await ask("GET", f"/api/submissions/{submission}/documents")).json()["documents"]
+        assert paper["removed_at"] is not None
+        answer = await ask("GET", paper["address"])
+        assert (answer.status_code, answer.json()["code"]) == (410, "document-removed")
+        outcome = (await ask("GET", f"/api/submissions/{submission}/outcome")).json()
+        assert (outcome["document"], outcome["files"][0]["removed_at"] is not None) == (1, True)
+        page = await ask("GET", f"/s/{submission}")
+        assert "The documents were removed here" in page.text
+        page = await ask("GET", "/admin/storage")
+        assert "that went lately" in page.text
