@@ -4,6 +4,7 @@ import fcntl
 import os
 import re
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -96,10 +97,7 @@ def site_key(path: Path) -> bytes:
     Raises BadSiteKey."""
     try:
         if not path.exists():
-            temporary = path.with_suffix(".new")
-            write_private(temporary, secrets.token_hex(32))
-            temporary.rename(path)
-            sync(path.parent)
+            _make_key(path)
         text = path.read_text().strip()
     except OSError as error:
         raise BadSiteKey(
@@ -111,6 +109,18 @@ def site_key(path: Path) -> bytes:
             f"{path} does not hold a site key: 64 hexadecimal digits, as openssl rand -hex 32 makes them."
         )
     return bytes.fromhex(text)
+
+
+def _make_key(path: Path) -> None:
+    """Processes that share a key and start together agree on one: the first to finish."""
+    temporary = path.with_name(f"{path.name}.{random_id()}")
+    write_private(temporary, secrets.token_hex(32))
+    try:
+        with suppress(FileExistsError):
+            os.link(temporary, path)
+    finally:
+        temporary.unlink()
+    sync(path.parent)
 
 
 def write_private(path: Path, text: str) -> None:

@@ -1,7 +1,9 @@
 """What a process needs on its machine, and what it says when that is not to be had."""
 
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -26,6 +28,18 @@ def test_what_is_no_key_is_not_taken_for_one(text: str, tmp_path: Path) -> None:
     (tmp_path / "site.key").write_text(text)
     with pytest.raises(BadSiteKey, match="64 hexadecimal digits"):
         site_key(tmp_path / "site.key")
+
+
+def test_processes_that_start_together_make_one_key(tmp_path: Path) -> None:
+    together = Barrier(8)
+
+    def start(_: int) -> bytes:
+        together.wait()
+        return site_key(tmp_path / "site.key")
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(start, range(8)))) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["site.key"]
 
 
 def test_a_key_that_can_not_be_made_is_named(tmp_path: Path) -> None:
