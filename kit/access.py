@@ -31,6 +31,7 @@ class Audience(Doc):
     submissions: list[str] = Field(default_factory=list)
     recipients: list[Person] = Field(default_factory=list)
     shared: list[Person] = Field(default_factory=list, description="shown to besides, by a colleague")
+    urgent: bool = Field(default=False, description="somebody who sent of it asks for a look today")
     arrived_at: Instant | None = None
 
 
@@ -42,6 +43,7 @@ class Addressed(Doc):
 
     sender_id: str
     recipients: list[Person] = Field(default_factory=list)
+    urgent: bool = False
 
 
 ADDRESSED = Collection("addressed", Addressed)

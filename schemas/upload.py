@@ -18,6 +18,7 @@ class SubmissionOpened(Event):
     recipients: tuple[Person, ...] = ()
     purpose: str = ""
     urgency: Literal["routine", "urgent"] = "routine"
+    note: str = Field(default="", description="what the sender says to whoever reads the images")
     declared_files: int | None = Field(default=None, description="None: not known before closing")
 
 

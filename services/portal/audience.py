@@ -32,7 +32,10 @@ async def submission_opened(kit: Kit, event: SubmissionOpened) -> None:
     known = await documents.get(ADDRESSED, event.submission_id)
     if known is None:
         fresh = Addressed(
-            id=event.submission_id, sender_id=event.sender.id, recipients=list(event.recipients)
+            id=event.submission_id,
+            sender_id=event.sender.id,
+            recipients=list(event.recipients),
+            urgent=event.urgency == "urgent",
         )
         await documents.insert_many(ADDRESSED, [fresh])
     cursor = None
@@ -87,6 +90,7 @@ async def _bring(
         found = [await documents.get(ADDRESSED, submission) for submission in audience.submissions]
         addressed = [one for one in found if one is not None]
         audience.recipients = list(dict.fromkeys(person for one in addressed for person in one.recipients))
+        audience.urgent = any(one.urgent for one in addressed)
         audience.senders = list(dict.fromkeys([*audience.senders, *(one.sender_id for one in addressed)]))
         audience.keys = [
             *(account_key(sender) for sender in audience.senders),

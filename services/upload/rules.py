@@ -21,6 +21,7 @@ def opened(submission: SubmissionDoc) -> SubmissionOpened:
         recipients=submission.recipients,
         purpose=submission.purpose,
         urgency=submission.urgency,
+        note=submission.note,
         declared_files=submission.declared_files,
     )
 

@@ -28,14 +28,16 @@ from services.portal.retention_models import EXPIRIES
 from services.portal.rules import decide, worklist
 from services.portal.rules.compare import changes, likelihood, pairs, people
 from services.portal.rules.decide import Chosen, Typed, default_destinations
-from services.portal.rules.state import last, outdated
+from services.portal.rules.state import last, outdated, sent_in
 from services.portal.rules.way import WAY, way
 from services.portal.settings import PortalSettings
 from services.portal.sharing import shares_of
+from services.portal.tracking.models import TRACKS, Track
 from services.portal.views import detail
 
 _COMMENTS_SHOWN = 200
 _SEEN_SHOWN = 30
+_SENT_SHOWN = 5
 _FIELD_NAMES = {"name": "Name", "birth_date": "Born", "sex": "Sex", "patient_id": "ID", "id": "ID"}
 
 
@@ -207,12 +209,29 @@ async def _values(
         "way": way(case),
         "way_names": WAY,
         "audience": audience,
+        "sent": await _sent(kit, who, case),
         "comments": await _comments(kit, case.id, everything=inside),
         "shares": await shares_of(kit, case.id) if inside else [],
         "seen": await _seen(kit, case.id) if inside else [],
         "share_days": settings.share_days,
         "undo_seconds": settings.undo_seconds,
     }
+
+
+async def _sent(kit: Kit, who: Principal, case: Case) -> list[Track]:
+    """Submissions that said why they came, the newest first: all of them for those inside, else the reader's
+    own. Who came by a link reads none."""
+    if who.kind != "account":
+        return []
+    found = [await kit.documents.get(TRACKS, submission) for submission in sent_in(case)[-_SENT_SHOWN:]]
+    return [
+        track
+        for track in reversed(found)
+        if track is not None
+        and track.sender is not None
+        and (track.purpose or track.note or track.urgency == "urgent")
+        and (is_physician(who) or track.sender_id == who.account.id)
+    ]
 
 
 def _by_number(series: SeriesSummary) -> tuple[int, str]:

@@ -21,7 +21,7 @@ async def submission_opened(kit: Kit, event: SubmissionOpened) -> None:
             return False
         track.sender, track.sender_id = event.sender, event.sender.id
         track.recipients = list(event.recipients)
-        track.purpose, track.urgency = event.purpose, event.urgency
+        track.purpose, track.urgency, track.note = event.purpose, event.urgency, event.note
         track.declared_files, track.opened_at = event.declared_files, event.time
         return True
 

@@ -32,6 +32,7 @@ class Track(Doc):
     recipients: list[Person] = Field(default_factory=list)
     purpose: str = ""
     urgency: str = "routine"
+    note: str = ""
     declared_files: int | None = None
     opened_at: Instant | None = None
     closed_at: Instant | None = None

@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from html import unescape
+from typing import Any
 
 import httpx
 import pytest
@@ -75,7 +76,7 @@ async def browser(kit_env: Kit, request: pytest.FixtureRequest) -> AsyncIterator
 
 
 async def arrive(
-    kit: Kit, *studies: Study, certain: bool = True, recipients: tuple[Person, ...] = ()
+    kit: Kit, *studies: Study, certain: bool = True, recipients: tuple[Person, ...] = (), **said: Any
 ) -> None:
     for item in studies:
         opened = SubmissionOpened.first(
@@ -86,6 +87,7 @@ async def arrive(
             submission_id=item.submissions[0],
             sender=SENDER,
             recipients=recipients,
+            **said,
         )
         arrived = StudyArrived.first(time=NOW, key=item.id, correlation_id="sub1", study=item)
         kind = StudyMatched if certain else StudyUnmatched
@@ -252,7 +254,7 @@ async def test_nothing_from_outside_becomes_markup(browser: Browser, kit_env: Ki
         sender=SENDER.model_copy(update={"name": EVIL}),
         study_id=EVIL,
     )
-    await arrive(kit_env, evil, recipients=(Person(name=EVIL, department=EVIL),))
+    await arrive(kit_env, evil, recipients=(Person(name=EVIL, department=EVIL),), note=EVIL, purpose=EVIL)
     await post(clerk, "/studies/s1", "/studies/s1/comments", text=EVIL)
     await post(clerk, "/studies/s1/share", "/studies/s1/share", label=EVIL, protection="pin", days="3")
     pages = {
@@ -296,6 +298,22 @@ async def test_comments_reach_whom_they_are_for(browser: Browser, kit_env: Kit):
     assert "for us alone" not in theirs
     assert "for both" in theirs
     assert "from the clinic" in ours
+
+
+async def test_why_it_was_sent_is_read_by_those_who_look(browser: Browser, kit_env: Kit):
+    said = {"purpose": "Second opinion", "urgency": "urgent", "note": "Is the lesion new?"}
+    await arrive(kit_env, study(), recipients=(Person(name="Dr. O", account_id="doctor"),), **said)
+    clerk, doctor = await browser("clerk", Role.APPROVE), await browser("doctor", Role.VIEW)
+    for reader in (clerk, doctor, await browser("clinic", Role.SEND)):
+        page = (await reader.get("/studies/s1")).text
+        assert all(words in page for words in ("Second opinion", "Urgent: today", "Is the lesion new?"))
+    assert "Urgent" in (await clerk.get("/")).text
+    path, pin = await shared(clerk)
+    outside = await browser("")
+    await post(outside, path, path, pin=pin)
+    page = (await outside.get("/studies/s1")).text
+    assert "Patient, as sent" in page
+    assert "Is the lesion new?" not in page
 
 
 async def shared(clerk: Client, **fields: str) -> tuple[str, str]:
