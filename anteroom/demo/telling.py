@@ -23,8 +23,11 @@ class Teller:
 
     def looking_around(self, url: str, data: Path, pacs: str, mail: Path) -> None:
         server = f"--server {url} --token-file {data}/admin.token"
+        first = data / "welcome.link"
+        pages = f"{first.read_text()}  (makes the first administrator)" if first.exists() else url
         self._say(
             "\nIt stays up until Ctrl-C. Look around (in another terminal, with .venv/bin on the PATH):\n"
+            f"  the pages       {pages}\n"
             f"  anteroom ls     {server}\n"
             f"  anteroom send FOLDER {server}\n"
             f"  the PACS        {pacs}\n"
