@@ -37,6 +37,8 @@ class Advice:
     quote: str = ""
     go_on: bool = False
     """Sending more, or again, is what helps."""
+    answer_at: str = ""
+    """The study below which a sender with an account may answer."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def _advice(track: Track, cases: Sequence[Case]) -> list[Advice]:
 def _advice_on(case: Case) -> list[Advice]:
     if case.state == State.ASKED:
         text = "Answer by calling the hospital, or send what is missing as a new submission."
-        return [Advice("wait", "The hospital asks:", text, quote=case.why, go_on=True)]
+        return [Advice("wait", "The hospital asks:", text, quote=case.why, go_on=True, answer_at=case.id)]
     if case.state == State.DECLINED:
         return [
             Advice(

@@ -159,6 +159,8 @@ async function send() {
   const parts = groups();
   state.sendings = parts.map(({ files }) => new Sending(files, opening, { state: (name, text) => progress.state(name, text), progress: () => progress.move() }));
   page.classList.add("going");
+  summary.closed = true;
+  redraw();
   summary.lock();
   progress.start(state.sendings);
   const names = await Promise.all(parts.map(({ files }) => manifestName(files)));
@@ -227,6 +229,7 @@ function finished() {
   summary.sent = true;
   redraw();
   summary.lock();
+  summary.arrived();
   said.replaceChildren(notice("ok", h("b", {}, t("Everything has arrived.")), h("span", { class: "row" }, ...groups().map(({ studies }, i) => h("a", { class: "btn", href: `/s/${state.sendings[i].id}` }, person(studies[0].patient.name) || t("Submission %(n)s", { n: i + 1 }))))));
 }
 
@@ -239,6 +242,7 @@ function failed(error) {
 function idle() {
   progress.stop();
   state.sendings = null;
+  summary.closed = false;
   page.classList.remove("going");
   redraw();
 }

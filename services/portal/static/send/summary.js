@@ -19,11 +19,12 @@ export class Summary {
   }
 
   show(found, attachments, { reading }) {
-    const studies = [...found.studies.values()];
-    const images = studies.reduce((sum, study) => sum + study.images, 0);
+    const all = [...found.studies.values()], chosen = all.filter((study) => study.chosen);
+    const studies = this.closed ? chosen : all, sum = (these, of) => these.reduce((total, one) => total + of(one), 0);
+    const images = sum(chosen, (study) => study.images), bytes = sum(chosen, (study) => study.bytes) + sum(attachments, (file) => file.source.size);
     const left = found.sorted?.filter((file) => !file.goes) ?? [];
     const counts = [studies.length ? tn("%(num)s image", "%(num)s images", images) : null,
-      left.length ? tn("%(num)s other file left out", "%(num)s other files left out", left.length) : null, size(found.bytes)];
+      left.length ? tn("%(num)s other file left out", "%(num)s other files left out", left.length) : null, size(reading ? found.bytes : bytes)];
     const focused = this.root.contains(document.activeElement) ? document.activeElement : null;
     this.root.replaceChildren(...[
       h("div", { class: "row" }, h("h2", { class: "grow" }, reading ? t("Reading …") : this.sent ? t("What you have sent") : t("What you are about to send")), h("span", { class: "mini" }, counts.filter(Boolean).join(" · "))),
@@ -130,6 +131,11 @@ export class Summary {
     if (!card) return;
     card.progress.hidden = false;
     card.progress.value = share;
+  }
+
+  // All of it is there: what is said of its first images is over.
+  arrived() {
+    for (const { look } of this.cards.values()) if (look.firstElementChild) look.firstElementChild.lastElementChild.textContent = t("Look at it");
   }
 
   viewable(study, id, instances) {
