@@ -33,6 +33,7 @@ from services.portal.holding import holding
 from services.portal.live import Live
 from services.portal.pages import (
     account,
+    choosing,
     inbox,
     language,
     login,
@@ -85,7 +86,8 @@ def build(kit: Kit, settings: PortalSettings) -> Service:
     kit.bus.subscribe(StudyViewed, "portal-audit", partial(audit.viewed, kit))
     kit.bus.subscribe(DeliveryRetried, "portal-audit", partial(audit.retried, kit))
     retention = Retention(kit)
-    kit.bus.subscribe(StudyExpired, "portal-audit", partial(audit.expired, kit))
+    leaves = live.after(partial(audit.expired, kit), lambda e: [e.study_id])
+    kit.bus.subscribe(StudyExpired, "portal-audit", leaves)
     kit.bus.subscribe(StudyRemoved, "portal-audit", partial(audit.removed, kit))
     kit.bus.subscribe(SubmissionExpired, "portal-audit", partial(audit.files_expired, kit))
     kit.bus.subscribe(SubmissionCleared, "portal-audit", partial(audit.files_removed, kit))
@@ -113,6 +115,7 @@ def build(kit: Kit, settings: PortalSettings) -> Service:
         administration.routes(kit, settings, retention),
         sending.routes(kit, settings),
         tracking.routes(kit, live),
+        choosing.routes(kit),
         inbox.routes(kit, settings, live, held),
         study.routes(kit, settings, live, held, retention),
         sharing.routes(kit, settings, live),

@@ -44,9 +44,16 @@ def clerk(house: House, browser: Browser) -> Iterator[Page]:
 
 
 def test_what_it_is_narrowed_to_is_kept_as_a_view(house: House, clerk: Page):
-    clerk.locator("[name=sender]").select_option(label="Northside Clinic")
+    clerk.get_by_role("combobox", name="From").press_sequentially("northside")
+    expect(clerk.get_by_role("option", name="Northside Clinic")).to_have_attribute("aria-selected", "true")
+    clerk.keyboard.press("Enter")
     expect(clerk.locator("#rows > tr")).to_have_count(2)
-    clerk.locator("[name=recipient]").select_option(label="Radiology")
+    clerk.get_by_role("combobox", name="To").focus()
+    expect(clerk.get_by_role("option", name="Radiology Department")).to_be_visible()
+    while not clerk.locator("[role=option][aria-selected=true]", has_text="RadiologyDepartment").count():
+        clerk.keyboard.press("ArrowDown")
+    clerk.keyboard.press("Enter")
+    expect(clerk.locator("[name=recipient]")).to_have_value("department:radiology")
     clerk.locator("[name=age]").select_option("week")
     expect(clerk.locator("#rows > tr")).to_have_count(2)
     clerk.locator("[name=age]").select_option("older")

@@ -19,6 +19,7 @@ from services.portal.models import SAVED_VIEWS, Case, SavedView, SavedViews
 from services.portal.pages.following import stream
 from services.portal.pages.forms import read_form, text, texts
 from services.portal.pages.frame import badge, render, see_other, tell
+from services.portal.people.choosing import name_of
 from services.portal.rules import decide
 from services.portal.rules import worklist as rules
 from services.portal.settings import PortalSettings
@@ -90,7 +91,7 @@ def routes(kit: Kit, settings: PortalSettings, live: Live, held: Holding) -> API
             **await tabs_of(who),
             "ages": rules.AGES,
             "modalities": MODALITIES,
-            "people": await _people(kit) if sees_all(who) else None,
+            "people": await _people(kit, asked) if sees_all(who) else None,
             "views": views.views if views is not None else [],
             "oldest": oldest,
         }
@@ -201,16 +202,11 @@ async def _one(
     )
 
 
-async def _people(kit: Kit) -> dict[str, list[tuple[str, str]]]:
-    """Whom the inbox can be narrowed to: senders by account, recipients by the key they hold."""
-    physicians = await kit.identity.entitled(Role.VIEW)
-    departments = sorted({name for account in physicians for name in account.departments}, key=str.casefold)
+async def _people(kit: Kit, asked: Filter) -> dict[str, str]:
+    """The names of those the inbox is narrowed to."""
     return {
-        "senders": [(a.id, a.name) for a in await kit.identity.entitled(Role.SEND)],
-        "recipients": [
-            *((f"department:{' '.join(name.casefold().split())}", name) for name in departments),
-            *((f"account:{a.id}", a.name) for a in physicians),
-        ],
+        "sender": await name_of(kit, asked.sender),
+        "recipient": await name_of(kit, asked.recipient),
     }
 
 

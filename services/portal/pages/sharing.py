@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from kit.access import is_physician
 from kit.errors import Forbidden, NotFound, Refused
-from kit.identity import Principal, Role
+from kit.identity import Principal
 from kit.saying import say
 from kit.service import Caller, Kit, visitor
 from kit.sessions import Grant
@@ -18,6 +18,7 @@ from services.portal.live import Live
 from services.portal.pages.cookies import carry_session
 from services.portal.pages.forms import read_form, text
 from services.portal.pages.frame import language_of, render, see_other
+from services.portal.people.choosing import only
 from services.portal.people.sessions import address_of, end_session, open_session
 from services.portal.rules.accounts import dialled
 from services.portal.settings import PortalSettings
@@ -47,8 +48,6 @@ def routes(kit: Kit, settings: PortalSettings, live: Live) -> APIRouter:  # noqa
         error: Refused | None = None,
     ) -> Response:
         case, study = await visible_case(kit.documents, who, study_id)
-        colleagues = await kit.identity.entitled(Role.VIEW)
-        departments = sorted({d for a in colleagues for d in a.departments}, key=str.casefold)
         return await render(
             request,
             "share/share.html",
@@ -61,8 +60,6 @@ def routes(kit: Kit, settings: PortalSettings, live: Live) -> APIRouter:  # noqa
             link=f"{kit.site.url.rstrip('/')}{made.path}" if made is not None else "",
             error=error,
             days=settings.share_days,
-            colleagues=[a for a in colleagues if a.id != who.account.id],
-            departments=departments,
         )
 
     @router.post("/studies/{study_id}/share")
@@ -103,7 +100,10 @@ def routes(kit: Kit, settings: PortalSettings, live: Live) -> APIRouter:  # noqa
     async def colleague(request: Request, study_id: str, who: Principal = Caller) -> Response:
         form = await read_form(request)
         await sharer(who, study_id)
-        kind, _, value = text(form, "colleague").partition(":")
+        chosen = text(form, "colleague")
+        if not chosen and (meant := await only(kit, "colleagues", text(form, "words", 100))) is not None:
+            chosen = meant.value
+        kind, _, value = chosen.partition(":")
         account = await kit.identity.account(value) if kind == "account" else None
         if account is not None:
             person = Person(name=account.name, account_id=account.id)

@@ -285,6 +285,8 @@ _allow(
     POST /inbox/bulk
     """,
 )
+_allow("clerk approver admin", "POST /api/choose/senders\nPOST /api/choose/recipients")
+_allow(STAFF, "POST /api/choose/colleagues")
 _allow("clerk approver admin", "GET /api/deliveries")
 _allow(ALL, "GET /viewer\nGET /viewer/{path:path} ?")
 
