@@ -3,10 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from html import escape
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
@@ -24,6 +25,13 @@ from schemas.shapes import Said
 
 _log = logging.getLogger(__name__)
 
+_PLAIN = """<!doctype html><html lang="en"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1"><title>That did not work</title>
+<link rel="stylesheet" href="/static/-/anteroom.css"><main class="page narrow"><section class="card stack">
+<h1>That did not work</h1><p>{}</p><p><a class="btn go" href="/">Back to the start</a></p>
+</section></main></html>"""
+"""For somebody who followed a link to a process that has no pages of its own. Its looks are those of the
+pages, where they are served beside it."""
 _CHECK_S = 10.0
 _READY_FOR_S = 2.0
 
@@ -93,6 +101,8 @@ async def _told(request: Request, status: int, code: str, error: str) -> Respons
     page: ErrorPage | None = request.app.state.error_page
     if page is not None and (shown := await page(request, status, code, error)) is not None:
         return shown
+    if page is None and request.headers.get("sec-fetch-mode") == "navigate":
+        return HTMLResponse(_PLAIN.format(escape(error)), status)
     return answer(status, code, error)
 
 

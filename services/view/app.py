@@ -79,7 +79,7 @@ def build(kit: Kit, settings: ViewSettings) -> Service:
             dicomweb,
             quicklook.routes(kit, lists, views, pictures),
             archive.routes(kit, indexes, views),
-            viewer.routes(),
+            viewer.routes(library),
         ],
         start=[partial(pictures.start, kit.documents), tasks.start],
         stop=[tasks.stop, pictures.stop, kit.workers.stop],

@@ -48,6 +48,14 @@ async def _scope(request: Request, who: Principal = Caller) -> Scope:
     kind, key = request.path_params.get("root_kind"), request.path_params.get("root_id", "")
     if kind is None:
         return Scope(who, base)
+    return within(who, f"{kind}/{key}", base)
+
+
+def within(who: Principal, root: str, base: str = "") -> Scope:
+    """The scope of a root as the viewer's address names it: "study/<id>"; empty: all. Raises NotFound."""
+    if not root:
+        return Scope(who, base)
+    kind, _, key = root.partition("/")
     if kind not in _KINDS or not 0 < len(key) <= _LONGEST:
         raise not_here()
     return Scope(who, base, _KINDS[kind], key)

@@ -1,7 +1,7 @@
 """OHIF under /viewer/: prepared files, packed beforehand, with a content policy of their own.
 
-Its code is public; its page is for those who are signed in, or came by a share link. Where it was not
-prepared (`make viewer`), the page says so.
+Its code is public; its page is for those who are signed in, or came by a share link, and for studies that
+are there and theirs to see. Where it was not prepared (`make viewer`), the page says so.
 """
 
 import asyncio
@@ -16,8 +16,11 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, RedirectResponse
 
 from kit.errors import Unauthorized
+from kit.identity import Principal
 from kit.service import principal
+from services.view.library import Library
 from services.view.rules.ranges import unchanged
+from services.view.scopes import within
 
 OHIF = Path(__file__).parent / "ohif"
 CONFIG = Path(__file__).parent / "config"
@@ -27,6 +30,7 @@ _POLICY = (
     "connect-src 'self' data: blob:; media-src 'self' blob:; object-src 'self' blob:; "
     "frame-src 'self' blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+_MOST_STUDIES = 20
 _YEAR = "public, max-age=31536000, immutable"
 _TYPES = {".wasm": "application/wasm", ".js": "text/javascript", ".woff2": "font/woff2"}
 _ABSENT = b"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Viewer</title>
@@ -45,7 +49,7 @@ class Asset:
     packed: frozenset[str]
 
 
-def routes() -> APIRouter:
+def routes(library: Library) -> APIRouter:
     router = APIRouter(tags=["viewer"], include_in_schema=False)
     assets: dict[str, Asset] = {}
 
@@ -63,9 +67,13 @@ def routes() -> APIRouter:
             return answer(request.headers, asset)
         if "." in path.rpartition("/")[2] and not path.startswith("viewer"):
             return Response("There is nothing at this address.", 404, media_type="text/plain")
-        if not await _known(request):
+        who = await _known(request)
+        if who is None:
             here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(f"/login?next={quote(here, safe='')}", status_code=303)
+        asked = request.query_params
+        for uid in filter(None, asked.get("StudyInstanceUIDs", "").split(",")[:_MOST_STUDIES]):
+            await library.studies(within(who, asked.get("root", "")), uid)
         page = assets.get("index.html")
         if page is None:
             return Response(_ABSENT, 503, media_type="text/html")
@@ -74,12 +82,11 @@ def routes() -> APIRouter:
     return router
 
 
-async def _known(request: Request) -> bool:
+async def _known(request: Request) -> Principal | None:
     try:
-        await principal(request)
+        return await principal(request)
     except Unauthorized:
-        return False
-    return True
+        return None
 
 
 def found_assets(*folders: Path) -> dict[str, Asset]:

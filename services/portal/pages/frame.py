@@ -32,7 +32,7 @@ from services.portal.texts.bycode import refusal, sentences
 
 LANGUAGE_COOKIE = "anteroom_language"
 _FLASH_COOKIE = "anteroom_flash"
-_LINKED = ("/dicomweb/", "/files/")
+_LINKED = ("/dicomweb/", "/files/", "/viewer/")
 _PROGRAMS = ("/api/", "/dicomweb/", "/stow/", "/static/", "/viewer/", "/files/")
 
 _IN_PATHS = ":/%#?=@[]!$&'()*+,;~"

@@ -15,6 +15,7 @@ from kit.identity import ACCOUNTS, TOKENS, Account, Role, Token, token_id
 from kit.service import Kit
 from kit.sessions import COOKIE, GRANTS, SESSIONS, Grant, Session
 from kit.web import build_app
+from schemas.portal import StudyExpired
 from schemas.shapes import Sender, Tally
 from schemas.upload import SubmissionClosed, SubmissionOpened
 from schemas.validate import StudyArrived, SubmissionValidated
@@ -259,6 +260,20 @@ async def test_an_account_has_only_so_many_pages_open(kit_env: Kit, monkeypatch:
             assert (second.status.result(), third.status.result()) == (429, 200)
     async with Stream(app, "/live", secret) as again:
         assert again.status.result() == 200, "what was closed counts no more"
+
+
+async def test_a_page_hears_that_the_images_of_its_study_are_about_to_go(app: Any, kit_env: Kit):
+    secret = await account(kit_env, "clerk", Role.APPROVE)
+    await kit_env.bus.publish([arrival("s1", "sub1", GUEST)])
+    await settle(kit_env)
+    async with Stream(app, "/live", secret) as stream:
+        await stream.beats()
+        expired = StudyExpired.first(
+            time=NOW, key="s1", correlation_id="sub1", step="1", study_id="s1", study_revision=1,
+            rule="declined",
+        )  # fmt: skip
+        await kit_env.bus.publish([expired])
+        assert await stream.changed() == "s1"
 
 
 async def test_others_hear_nothing(app: Any, kit_env: Kit):

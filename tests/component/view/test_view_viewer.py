@@ -5,7 +5,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from kit.service import Kit
 from services.view import viewer
+from tests.component.view.samples import arrive, ct, pack, study
 
 
 @pytest.fixture
@@ -22,8 +24,11 @@ def ohif(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-async def test_the_page_is_for_those_who_are_known(ohif: Path, client: httpx.AsyncClient) -> None:
-    page = await client.get("/viewer/viewer?StudyInstanceUIDs=1.2&root=study/x")
+async def test_the_page_is_for_those_who_are_known(
+    ohif: Path, kit_env: Kit, client: httpx.AsyncClient
+) -> None:
+    await arrive(kit_env, study([pack(kit_env, "p1", [ct(1)])]))
+    page = await client.get("/viewer/viewer?StudyInstanceUIDs=1.2.3.4&root=study/st1")
     assert "<title>OHIF" in page.text
     assert "script-src 'self' 'wasm-unsafe-eval'" in page.headers["content-security-policy"]
     assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
@@ -32,6 +37,24 @@ async def test_the_page_is_for_those_who_are_known(ohif: Path, client: httpx.Asy
     assert stranger.headers["location"] == "/login?next=%2Fviewer%2Fviewer%3Fa%3Db"
     bare = await client.get("/viewer?x=1")
     assert (bare.status_code, bare.headers["location"]) == (308, "/viewer/?x=1")
+
+
+@pytest.mark.parametrize(
+    "asked", ["1.2.3.4&root=study/st9", "1.2.3.5&root=study/st1", "1.2.3.4&root=nothing/st1", "9.9"]
+)
+async def test_a_link_to_what_is_not_there_leads_to_a_page(
+    ohif: Path, kit_env: Kit, client: httpx.AsyncClient, asked: str
+) -> None:
+    """Also in a process that has no pages of its own."""
+    await arrive(kit_env, study([pack(kit_env, "p1", [ct(1)])]))
+    page = await client.get(
+        f"/viewer/viewer?StudyInstanceUIDs={asked}", headers={"sec-fetch-mode": "navigate"}
+    )
+    assert page.status_code == 404
+    assert page.headers["content-type"].startswith("text/html")
+    assert "<p>There is no such study here, or it is not yours to see.</p>" in page.text
+    by_program = await client.get(f"/viewer/viewer?StudyInstanceUIDs={asked}")
+    assert by_program.json()["code"] == "no-study"
 
 
 async def test_files_are_packed_and_kept(ohif: Path, client: httpx.AsyncClient) -> None:
@@ -67,6 +90,6 @@ async def test_without_the_viewer_the_page_says_so(
     client: httpx.AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(viewer, "OHIF", tmp_path / "nowhere")
-    answer = await client.get("/viewer/viewer?StudyInstanceUIDs=1.2")
+    answer = await client.get("/viewer/viewer")
     assert answer.status_code == 503
     assert "not installed" in answer.text
