@@ -11,6 +11,7 @@ import pytest
 from services.portal.pages.admin.desk import TABS
 from services.portal.pages.admin.trail import ACTIONS
 from services.portal.pages.frame import ROLE_NAMES
+from services.portal.rules.queues import GROUP_NAMES, TOPIC_NAMES
 from services.portal.texts import LANGUAGES, catalogue, topic, translated
 from services.portal.texts.bycode import refusal, sentences
 from tests.unit.portal.texts_used import in_pages, in_templates
@@ -22,6 +23,7 @@ _PLACES = re.compile(r"%\(\w+\)s")
 
 def used() -> dict[str, str]:
     told = {**dict.fromkeys(ROLE_NAMES.values(), "frame"), **dict.fromkeys(ACTIONS.values(), "trail")}
+    told |= dict.fromkeys([*TOPIC_NAMES.values(), *GROUP_NAMES.values()], "queues")
     return {**in_templates(), **in_pages(), **told, **{tab.name: "desk" for tab in TABS}}
 
 

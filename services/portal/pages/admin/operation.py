@@ -8,6 +8,7 @@ from services.portal.accounts import record
 from services.portal.pages.admin.desk import Administrator, show
 from services.portal.pages.forms import read_form, text
 from services.portal.pages.frame import language_of, see_other
+from services.portal.rules.queues import group_name, topic_name
 from services.portal.texts.bycode import sayings_for_scripts
 
 
@@ -21,7 +22,16 @@ def add(router: APIRouter, kit: Kit) -> None:
         lag = [(group, topic, events) for (group, topic), events in (await kit.bus.lag()).items() if events]
         letters = await kit.bus.dead_letters(limit=500)
         texts = sayings_for_scripts(language_of(request, who))
-        return await show(request, who, "queues", lag=sorted(lag), letters=letters, texts=texts)
+        return await show(
+            request,
+            who,
+            "queues",
+            lag=sorted(lag),
+            letters=letters,
+            texts=texts,
+            topic_name=topic_name,
+            group_name=group_name,
+        )
 
     @router.post("/queues/replay")
     async def replay(request: Request, who: Principal = Administrator) -> Response:
