@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from anteroom.cluster import collections, open_cluster
 from anteroom.settings import Settings
+from kit.bus.kafka_kept import check_topics
 from kit.bus.kafka_settings import KafkaSettings, ensure_topics
 from schemas.catalogue import TOPICS
 
@@ -22,7 +23,10 @@ async def prepare(settings: Settings, say: Callable[[str], None]) -> None:
             cluster.objects.ensure_bucket if settings.s3.create_bucket else cluster.objects.ping
         )
         say(f"bucket {settings.s3.bucket} is there")
-        await ensure_topics(KafkaSettings(**settings.kafka.model_dump()), TOPICS)
+        kafka = KafkaSettings(**settings.kafka.model_dump())
+        await ensure_topics(kafka, TOPICS)
         say(f"{len(TOPICS)} topics are there")
+        for sentence in await check_topics(kafka, TOPICS):
+            say(f"warning: {sentence}")
     finally:
         await cluster.close()

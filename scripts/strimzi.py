@@ -104,12 +104,16 @@ def users() -> Iterator[dict[str, Any]]:
         )
     yield _user(_WATCHER, _look())
     yield _user(
-        _OPERATOR, [_rule("topic", "*", "Describe", "Read", "Write"), _rule("group", "*", "Describe", "Read")]
+        _OPERATOR,
+        [
+            _rule("topic", "*", "Describe", "DescribeConfigs", "Read", "Write"),
+            _rule("group", "*", "Describe", "Read"),
+        ],
     )
 
 
 def _look() -> list[dict[str, Any]]:
-    return [_rule("topic", "*", "Describe"), _rule("group", "*", "Describe")]
+    return [_rule("topic", "*", "Describe", "DescribeConfigs"), _rule("group", "*", "Describe")]
 
 
 def _rule(kind: str, name: str, *operations: str) -> dict[str, Any]:

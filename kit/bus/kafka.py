@@ -7,7 +7,6 @@ or on errors too, or seek back in a hot loop).
 
 import asyncio
 import logging
-import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from faststream.kafka.schemas import Topic
 
 from kit import acts
 from kit.bus.client_logs import calm
+from kit.bus.kafka_kept import warn_of_topics
 from kit.bus.kafka_log import KafkaLog
 from kit.bus.kafka_settings import LARGEST, LARGEST_RECORD, KafkaSettings, connection, ensure_topics, security
 from kit.bus.kafka_words import why
@@ -26,6 +26,7 @@ from kit.bus.lanes import Lanes
 from kit.bus.letters import TOPIC as LETTERS
 from kit.bus.letters import Letter, Letters
 from kit.bus.letters import read as read_letter
+from kit.bus.partitions import choose
 from kit.bus.port import DeadLetter, E, Handler
 from kit.bus.tail import Tail
 from kit.bus.tries import handle
@@ -111,6 +112,7 @@ class KafkaBus:
             raise Unavailable("Kafka", why(error)) from error
         self._consumers = consumers
         await self._tail.start()
+        await warn_of_topics(self._settings, self._topics)
 
     async def stop(self) -> None:
         self._stopping = True
@@ -360,7 +362,7 @@ class KafkaBus:
             enable_idempotence=True,
             max_request_size=LARGEST_RECORD,
             compression_type=None,
-            partitioner=_partition,
+            partitioner=choose,
             security=security(self._settings),
             graceful_timeout=self._grace,
             apply_types=False,
@@ -384,16 +386,6 @@ async def _end(broker: KafkaBroker) -> None:
 
 async def _whole(message: KafkaMessage) -> KafkaMessage:
     return message
-
-
-def partition_of(key: bytes, partitions: int) -> int:
-    """The partition of a key in a topic of so many: as the embedded bus does."""
-    return zlib.crc32(key) % partitions
-
-
-def _partition(key: bytes, all_partitions: Sequence[int], available: Sequence[int]) -> int:
-    """Whether a partition has a leader just now must not matter."""
-    return sorted(all_partitions)[partition_of(key, len(all_partitions))]
 
 
 def _position(record: Any) -> int:

@@ -13,13 +13,14 @@ import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from kit.bus.kafka import POSITION, partition_of
+from kit.bus.kafka import POSITION
 from kit.bus.kafka_log import KafkaLog, Offsets
 from kit.bus.kafka_settings import LARGEST_RECORD, KafkaSettings, connection, ensure_topics
 from kit.bus.kafka_words import why
 from kit.bus.letters import TOPIC as LETTERS
 from kit.bus.letters import Letter
 from kit.bus.letters import read as read_letter
+from kit.bus.partitions import partition_of
 from kit.clock import Clock
 from kit.errors import Unavailable
 from kit.transfer import Entry

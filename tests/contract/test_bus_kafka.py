@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from kit.bus.kafka import KafkaBus
-from kit.bus.kafka_settings import KafkaSettings, remove_topics
+from kit.bus.kafka_settings import KafkaSettings, connection, remove_topics
 from kit.clock import utc_now
 from kit.errors import PermanentError, Unavailable
 from schemas.notify import NoticeFailed, NoticeSent
@@ -268,3 +269,27 @@ async def test_a_tail_hears_again_after_kafka_was_away(tmp_path) -> None:
     finally:
         await bus.stop()
         await asyncio.to_thread(stop, tmp_path, "kafka")
+
+
+async def test_topics_that_others_made_with_less_are_told_at_the_start_and_left_as_they_are(
+    buses, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = f"{buses.settings.prefix}notice-sent"
+    admin = AIOKafkaAdminClient(**connection(buses.settings))
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(name, 2, 1, topic_configs={"retention.ms": "60000"})])
+    finally:
+        await admin.close()
+    for _ in range(2):
+        caplog.clear()
+        bus = buses()
+        await bus.start()
+        await bus.stop()
+        told = [record.getMessage() for record in caplog.records if "declared is" in record.getMessage()]
+        assert [
+            one.partition(": fewer")[0].partition(": events")[0] for one in told if "bytes" not in one
+        ] == [
+            f"Kafka: topic {name}: partitions is 2, declared is 8",
+            f"Kafka: topic {name}: retention.ms is 60000, declared is 1209600000",
+        ]

@@ -16,7 +16,7 @@ from anteroom.moving.migrate import migrate
 from anteroom.moving.progress import silent
 from anteroom.moving.trouble import MoveError
 from anteroom.settings import Settings, load
-from kit.bus.kafka import partition_of
+from kit.bus.partitions import partition_of
 from kit.clock import utc_now
 from kit.documents.mongo import Mongo, MongoSettings
 from kit.documents.sqlite_rows import SqliteRows

@@ -18,7 +18,7 @@ from tests.neighbours.process import NeighbourProcess, free_port
 PASSWORD = "of-this-test"
 _JAVA = ("java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp")
 _TYPES = {"topic": 2, "group": 3}
-_OPERATIONS = {"Read": 3, "Write": 4, "Describe": 8}
+_OPERATIONS = {"Read": 3, "Write": 4, "Describe": 8, "DescribeConfigs": 10}
 _LITERAL, _ALLOW = 3, 3
 
 
