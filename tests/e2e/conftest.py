@@ -1,5 +1,6 @@
 """What journeys have in common: a hospital on a server of its own, and Chromium. A module that wants its
-hospital furnished takes `house` and returns it under the same name."""
+hospital furnished takes `house` and returns it under the same name; one that wants another builds it under
+the name `built`."""
 
 from collections.abc import Iterator
 
@@ -11,11 +12,15 @@ from tests.e2e.staging import House
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    made = House(tmp_path_factory.mktemp("house"))
-    made.open()
-    yield made
-    made.close()
+def built(tmp_path_factory: pytest.TempPathFactory) -> House:
+    return House(tmp_path_factory.mktemp("house"))
+
+
+@pytest.fixture(scope="module")
+def house(built: House) -> Iterator[House]:
+    built.open()
+    yield built
+    built.close()
 
 
 @pytest.fixture(scope="module")

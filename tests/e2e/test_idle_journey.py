@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,7 @@ expect.set_options(timeout=PATIENCE_MS)
 IDLE_S = 8
 EMAIL = "ewa@hospital.example"
 SLOW = Patient("Slow^Sam", "S-1", "19510203", "M", "CT slow", "20261102", 10, 512)
+PAUSED = Patient("Paused^Pia", "P-1", "19610203", "F", "CT paused", "20261102", 12, 512)
 SEND = "#send form button.big"
 
 
@@ -42,12 +43,22 @@ class Guarded(House):
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def built(tmp_path_factory: pytest.TempPathFactory) -> House:
     clerk = PEOPLE["kowalski"].model_copy(update={"roles": [Role.APPROVE, Role.SEND]})
     short = f"session_idle_minutes = {IDLE_S / 60}\n"
-    made = Guarded(tmp_path_factory.mktemp("idle"), more=short, people={**PEOPLE, "kowalski": clerk})
-    made.open()
-    made.send("northside", slices(made.folder / "away", count=2, PatientName="Awayson^Ada"))
+    return Guarded(tmp_path_factory.mktemp("idle"), more=short, people={**PEOPLE, "kowalski": clerk})
+
+
+@pytest.fixture(scope="module")
+def house(house: House) -> House:
+    house.send("northside", slices(house.folder / "away", count=2, PatientName="Awayson^Ada"))
+    return house
+
+
+@pytest.fixture
+def line(house: House) -> Iterator[Line]:
+    """The network between the browser and the server."""
+    made = Line(house.server.port, 4e6)
     yield made
     made.close()
 
@@ -76,6 +87,14 @@ def work_for(page: Page, seconds: float) -> None:
         step += 1
         page.mouse.move(300 + step % 50, 300)
         page.wait_for_timeout(500)
+
+
+def work_until(page: Page, done: Callable[[], bool]) -> None:
+    """Somebody moves the pointer there until it is so."""
+    until = time.monotonic() + PATIENCE_MS / 1000
+    while not done():
+        assert time.monotonic() < until
+        work_for(page, 0.5)
 
 
 def test_who_leaves_an_open_page_is_signed_out_and_comes_back_to_it(house: House, page: Page) -> None:
@@ -128,20 +147,70 @@ def test_who_works_in_the_viewer_stays_and_who_left_it_does_not(house: House, pa
     assert "Awayson" not in page.content()
 
 
-def test_an_upload_under_way_is_not_thrown_out(house: House, page: Page, tmp_path: Path) -> None:
+def test_a_page_is_covered_while_the_server_cannot_be_asked_and_comes_back(
+    house: House, page: Page, line: Line
+) -> None:
+    """Nobody can tell whether somebody still works in another window, which is so here."""
+    cut_off = page.context.new_page()
+    cut_off.goto(f"http://127.0.0.1:{line.port}/studies/{house.study('Awayson')['id']}")
+    patient = cut_off.get_by_text("Awayson").first
+    expect(patient).to_be_visible()
+    line.cut()
+    page.bring_to_front()
+    work_until(page, cut_off.locator("#signed-out").is_visible)
+    expect(patient).to_be_hidden()
+    line.mend()
+    work_until(page, patient.is_visible)
+    expect(cut_off.locator("#signed-out")).to_have_count(0)
+
+
+def test_a_page_that_was_covered_is_emptied_once_the_server_says_that_it_is_over(
+    house: House, page: Page, line: Line
+) -> None:
+    page.goto(f"http://127.0.0.1:{line.port}/studies/{house.study('Awayson')['id']}")
+    expect(page.get_by_text("Awayson").first).to_be_visible()
+    line.cut()
+    expect(page.locator("#signed-out")).to_be_visible()
+    assert "Awayson" in page.content(), "it comes back when somebody worked elsewhere"
+    line.mend()
+    page.wait_for_function("() => !document.documentElement.outerHTML.includes('Awayson')")
+    expect(page.locator("#signed-out")).to_contain_text("so you were signed out")
+
+
+def begin_to_send(page: Page, line: Line, folder: Path, patient: Patient) -> None:
+    write_images(folder, patient)
+    page.goto(f"http://127.0.0.1:{line.port}/send")
+    page.set_input_files("#choose-folder", str(folder))
+    page.wait_for_selector(f"{SEND}:enabled")
+    line.rate = 0.25e6
+    page.click(SEND)
+
+
+def test_an_upload_under_way_is_not_thrown_out(house: House, page: Page, line: Line, tmp_path: Path) -> None:
     """Nobody touches the page from the moment it begins to send."""
-    line = Line(house.server.port, 4e6)
-    try:
-        write_images(tmp_path / "CD", SLOW)
-        page.goto(f"http://127.0.0.1:{line.port}/send")
-        page.set_input_files("#choose-folder", str(tmp_path / "CD"))
-        page.wait_for_selector(f"{SEND}:enabled")
-        line.rate = 0.25e6
-        begun = time.monotonic()
-        page.click(SEND)
-        page.wait_for_url("**/s/*", timeout=PATIENCE_MS)
-        assert time.monotonic() - begun > 1.5 * IDLE_S, "it was over before anybody could be away"
-        expect(page.locator("#signed-out")).to_have_count(0)
-        expect(page.get_by_text("Slow, Sam").first).to_be_visible()
-    finally:
-        line.close()
+    begin_to_send(page, line, tmp_path / "CD", SLOW)
+    begun = time.monotonic()
+    page.wait_for_url("**/s/*", timeout=PATIENCE_MS)
+    assert time.monotonic() - begun > 1.5 * IDLE_S, "it was over before anybody could be away"
+    expect(page.locator("#signed-out")).to_have_count(0)
+    expect(page.get_by_text("Slow, Sam").first).to_be_visible()
+
+
+def test_a_paused_upload_goes_on_once_somebody_signed_in_in_another_window(
+    house: House, page: Page, line: Line, tmp_path: Path
+) -> None:
+    begin_to_send(page, line, tmp_path / "CD", PAUSED)
+    page.wait_for_function("() => document.querySelector('.sending progress').value > 0")
+    page.get_by_role("button", name="Pause").click()
+    closed = page.locator("#signed-out")
+    expect(closed).to_be_visible()
+    with page.expect_popup() as opened:
+        closed.get_by_role("link", name="Sign in and go on").click()
+    line.rate = 4e6
+    other = opened.value
+    sign_in(other)
+    work_until(other, page.get_by_role("button", name="Go on").is_visible)
+    page.get_by_role("button", name="Go on").click()
+    page.wait_for_url("**/s/*", timeout=PATIENCE_MS)
+    expect(page.get_by_text("Paused, Pia").first).to_be_visible()
+    expect(page.locator("#outcome")).to_contain_text(f"{PAUSED.images}")
