@@ -64,8 +64,8 @@ async def warn_of_topics(settings: KafkaSettings, names: Iterable[str]) -> None:
 
 
 def differences(wanted: NewTopic, found: Mapping[str, str]) -> list[str]:
-    """What of `found`, in Kafka's words beside `partitions` and `replicas`, is less than wanted. More is right
-    (a longer retention). What is not in `found` is not known."""
+    """What of `found`, in Kafka's words beside `partitions` and `replicas`, is less than wanted. More is
+    right, a longer retention say; what is not in `found` is not known."""
     declared = {
         "partitions": str(wanted.num_partitions),
         "replicas": str(wanted.replication_factor),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import for_code
+from aiokafka.errors import KafkaError, for_code
 from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
@@ -102,6 +102,8 @@ async def ensure_topics(settings: KafkaSettings, names: Iterable[str]) -> None:
             raise Unavailable(
                 "Kafka", f"topic {missing[0]} is not there yet: {_MAKES[settings.create_topics]}"
             )
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise Unavailable("Kafka", why(error)) from error
     finally:
         await admin.close()
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import secrets
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from kit.bus.kafka import KafkaBus
-from kit.bus.kafka_settings import KafkaSettings, connection, remove_topics
+from kit.bus.kafka_settings import KafkaSettings, connection, ensure_topics, remove_topics
 from kit.clock import utc_now
 from kit.errors import PermanentError, Unavailable
 from schemas.notify import NoticeFailed, NoticeSent
@@ -293,3 +294,10 @@ async def test_topics_that_others_made_with_less_are_told_at_the_start_and_left_
             f"Kafka: topic {name}: partitions is 2, declared is 8",
             f"Kafka: topic {name}: retention.ms is 60000, declared is 1209600000",
         ]
+
+
+async def test_topics_can_t_be_made_while_no_broker_lets_us_in(buses) -> None:
+    with pytest.raises(Unavailable, match=r"kafka\.tls"):
+        await ensure_topics(replace(buses.settings, tls=True), ["notice-sent"])
+    with pytest.raises(Unavailable, match=r"kafka\.servers"):
+        await ensure_topics(replace(buses.settings, username="anteroom", password="wrong"), ["notice-sent"])
