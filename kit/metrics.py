@@ -22,6 +22,12 @@ OLDEST_BATCH = Gauge(
 OLDEST_SPOOLED = Gauge(
     "anteroom_oldest_spooled_seconds", "Since when the oldest acknowledged files wait to be handed over"
 )
+RETENTION_DOUBTS = Gauge(
+    "anteroom_retention_doubts", "Looks of retention in a row that did not believe the clock: nothing goes"
+)
+RETENTION_CAPPED = Gauge(
+    "anteroom_retention_capped", "1 when the last look left some to the next: it announces so many", ["what"]
+)
 NEIGHBOUR_UP = Gauge("anteroom_neighbour_up", "1 while the neighbour answers, else 0", ["neighbour", "name"])
 DISK_FREE = Gauge(
     "anteroom_disk_free_bytes", "Free on the volume of that folder: data, or temporary", ["folder"]

@@ -104,6 +104,13 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             ),
             "s",
         ),
+        Panel(
+            "Retention",
+            (
+                ("doubts of the clock", "max(anteroom_retention_doubts)"),
+                ("more {{what}} than a look takes", "max by (what) (anteroom_retention_capped)"),
+            ),
+        ),
         Panel("Due tasks", (("{{service}}", "max by (service) (anteroom_tasks_due)"),)),
         Panel(
             "Most overdue task", (("{{service}}", "max by (service) (anteroom_oldest_task_seconds)"),), "s"

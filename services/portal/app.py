@@ -28,7 +28,7 @@ from services.portal import (
     requesting_api,
     retention_api,
 )
-from services.portal.gauges import measure_waiting
+from services.portal.gauges import measure_retention, measure_waiting
 from services.portal.holding import holding
 from services.portal.live import Live
 from services.portal.pages import (
@@ -133,7 +133,10 @@ def build(kit: Kit, settings: PortalSettings) -> Service:
         ),
         start=[one.start for one in running],
         stop=[*(one.stop for one in reversed(running)), live.stop],
-        gauges={"waiting studies": partial(measure_waiting, kit)},
+        gauges={
+            "waiting studies": partial(measure_waiting, kit),
+            "retention": partial(measure_retention, kit),
+        },
         error_page=error_page,
     )
 

@@ -80,8 +80,8 @@ class Files:
         """The ledger: what went, when and by which rule."""
         await ledger.cleared(self._kit, event)
 
-    async def look(self, policy: Policy, now: datetime) -> None:
-        """Announce what may go, and take back what may not any more."""
+    async def look(self, policy: Policy, now: datetime) -> bool:
+        """Announce what may go, and take back what may not any more. Whether some are left to the next look."""
         if not policy.tracks_caught_up:
             await ledger.catch_up(self._kit)
             policy.tracks_caught_up = True
@@ -94,8 +94,9 @@ class Files:
             async for track in ledger.tracks(self._kit, rule, limit(number, now)):
                 if left == 0:
                     _log.warning("retention announces files of no more than %s at a look", MOST_A_LOOK)
-                    return
+                    return True
                 left -= await self._announce(track, rule, policy, now)
+        return False
 
     async def expire(self, expiry: FileExpiry) -> None:
         """The announced hour has come: the files go, if they still may."""

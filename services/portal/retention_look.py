@@ -37,8 +37,8 @@ async def look(kit: Kit, policy: Policy, files: Files) -> None:
             policy.looks += 1
         await _judge(kit, policy, now)
         await finish_keeping(kit)
-        await _announce_all(kit, policy, now)
-        await files.look(policy, now)
+        rest = {"studies": await _announce_all(kit, policy, now), "files": await files.look(policy, now)}
+        policy.capped = [what for what, some in rest.items() if some]
         policy.caught_up, policy.looked_at, policy.trusted_at = True, now, now
     else:
         _log.warning("the clock leapt since the last look: retention waits for %s looks", AGREEING)
@@ -102,7 +102,8 @@ async def _bring_near(kit: Kit, expiry: Expiry, policy: Policy, now: datetime) -
         return
 
 
-async def _announce_all(kit: Kit, policy: Policy, now: datetime) -> None:
+async def _announce_all(kit: Kit, policy: Policy, now: datetime) -> bool:
+    """Whether some are left to the next look."""
     left = MOST_A_LOOK
     for rule, number in policy.days.items():
         if number is None:
@@ -110,8 +111,9 @@ async def _announce_all(kit: Kit, policy: Policy, now: datetime) -> None:
         async for case in _cases(kit, spare(rule, number, now)):
             if left == 0:
                 _log.warning("retention announces no more than %s studies at a look", MOST_A_LOOK)
-                return
+                return True
             left -= await _announce(kit, case, rule, policy, now)
+    return False
 
 
 async def _announce(kit: Kit, case: Case, rule: Rule, policy: Policy, now: datetime) -> bool:

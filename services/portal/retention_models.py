@@ -34,6 +34,10 @@ class Policy(TaskDoc):
     caught_up: bool = Field(default=False, description="cases of earlier versions know when they are spare")
     tracks_caught_up: bool = Field(default=False, description="and submissions know which studies have left")
 
+    capped: list[str] = Field(
+        default=[], description="studies, files: of which the last look announced as many as it may"
+    )
+
     @property
     def days(self) -> dict[Rule, int | None]:
         return {"in-pacs": self.in_pacs_days, "declined": self.declined_days}

@@ -381,8 +381,10 @@ async def test_no_more_than_some_at_a_look_and_in_an_hour(room: Room, monkeypatc
     await policy(room, documents_days=1)
     await room.look()
     assert len(await announced(room)) == 1
+    assert (await room.retention.policy()).capped == ["files"]
     await room.look()
     assert len(await announced(room)) == 2
+    assert (await room.retention.policy()).capped == []
     monkeypatch.setattr(retention_files, "MOST_AN_HOUR", 1)
     await room.go(hours=49)
     await room.expire()

@@ -226,7 +226,9 @@ async def test_no_more_than_some_are_announced_at_a_look_and_removed_in_an_hour(
     monkeypatch.setattr(retention_look, "_PAGE", 1)
     monkeypatch.setattr(retention_ledger, "_PAGE", 1)
     assert len(await room.look()) == 1
+    assert (await room.retention.policy()).capped == ["studies"]
     assert len(await room.look()) == 2
+    assert (await room.retention.policy()).capped == []
     monkeypatch.setattr(retention, "MOST_AN_HOUR", 1)
     await room.go(hours=49)
     await room.expire()

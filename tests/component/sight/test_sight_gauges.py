@@ -17,8 +17,10 @@ from services.forward.means import Means
 from services.forward.settings import ForwardSettings
 from services.notify import app as notify
 from services.notify.settings import EmailSettings, NotifySettings
+from services.portal.gauges import measure_retention
 from services.portal.gauges import measure_waiting as measure_studies
 from services.portal.models import CASES, Case
+from services.portal.retention_models import POLICIES, POLICY, Policy
 from services.upload import app as upload
 from services.upload.settings import UploadSettings
 from services.validate import app as validate
@@ -51,6 +53,23 @@ async def test_the_oldest_study_of_each_state(kit_env: Kit) -> None:
     assert 7 * 3600 <= oldest < 7 * 3600 + 60
     assert value("anteroom_oldest_study_seconds", state="approved") == 0
     assert value("anteroom_studies", state="in-pacs") is None
+
+
+async def test_retention_that_waits_for_the_clock_or_can_not_keep_up(kit_env: Kit) -> None:
+    names = {"doubts": {}, "capped": {"what": "studies"}}
+
+    async def measured() -> list[float | None]:
+        await measure_retention(kit_env)
+        return [value(f"anteroom_retention_{name}", **labels) for name, labels in names.items()]
+
+    assert await measured() == [0, 0]
+    policy = Policy(id=POLICY, doubts=3, capped=["studies"])
+    policy = await kit_env.documents.save(POLICIES, policy)
+    assert await measured() == [3, 1]
+    assert value("anteroom_retention_capped", what="files") == 0
+    policy.doubts, policy.capped = 0, []
+    await kit_env.documents.save(POLICIES, policy)
+    assert await measured() == [0, 0]
 
 
 async def test_the_oldest_files_that_were_not_read(kit_env: Kit) -> None:

@@ -53,6 +53,7 @@ def test_what_must_wake_somebody_does() -> None:
         "PacsDown",
         "AntivirusDown",
         "DiskFull",
+        "ClockLeapt",
     )
     assert {f"Anteroom{name}" for name in wanted} <= watched.keys()
 
