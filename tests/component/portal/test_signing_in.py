@@ -338,6 +338,7 @@ async def test_asking_for_an_account(house: House):
     asked = re.search(r"asked=([0-9a-f]+)", root.text)
     assert asked
     await root.get(f"/admin/accounts/invite?asked={asked[1]}")
+    assert re.findall(r'name="roles" value="([a-z-]+)" checked', root.page.text) == ["send"]
     await root.post(
         "/admin/accounts/invite", asked=asked[1], name="Dr. Ko", email="ko@practice.example", roles="send"
     )

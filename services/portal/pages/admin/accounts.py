@@ -91,6 +91,7 @@ def _list_routes(router: APIRouter, kit: Kit, settings: PortalSettings) -> None:
                     "phone": registration.phone or None,
                     "origin": registration.organisation,
                     "language": registration.language,
+                    "roles": [Role.SEND],  # what the page of registration offers
                 }
             )
         return await _form(kit, request, who, "invite", blank, registration=registration)
