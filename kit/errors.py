@@ -3,6 +3,8 @@
 AnteroomError
 ├── PermanentError      dead letter at once, with the reason: trying again can't help
 ├── TransientError      backoff and another try: a neighbour is away for now
+│   ├── Contended       others changed the same first, again and again
+│   ├── NotYet          an event came before what it is about
 │   ├── Unavailable     names the neighbour (antivirus, PACS, SMTP server, …)
 │   │   └── StoreAway   the document or object store can't be reached: events wait for it without limit
 │   ├── NoSpace         a store or the data volume is full: events wait as for a store that is away
@@ -41,6 +43,29 @@ class PermanentError(AnteroomError):
 
 class TransientError(AnteroomError):
     """Trying again later may help."""
+
+
+class Contended(TransientError):
+    """Others changed it first, again and again. `what` is a thing with its article, without PHI; pages know
+    its name in other languages."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(say("contended", "%(what)s is being changed by many at once", what=what))
+        self.what = what
+
+    def __reduce__(self) -> tuple[type["Contended"], tuple[str]]:
+        return type(self), (self.what,)
+
+
+class NotYet(TransientError):
+    """An event was overtaken: what it is about is heard of later. `what` as above."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(say("not-yet", "%(what)s is not here yet", what=what))
+        self.what = what
+
+    def __reduce__(self) -> tuple[type["NotYet"], tuple[str]]:
+        return type(self), (self.what,)
 
 
 class Unavailable(TransientError):

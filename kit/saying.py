@@ -4,6 +4,9 @@ from collections.abc import Sequence
 
 from schemas.shapes import Said
 
+REFUSAL = "refusal:"
+"""Before the code of a refusal (kit.errors.Refused), where something said is one."""
+
 
 def say(code: str, form: str, because: Said | Sequence[Said] = (), /, **values: str | int) -> Said:
     """`form` is the sentence in English, with places such as %(destination)s; %(because)s is that of the

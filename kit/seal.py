@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from kit.errors import PermanentError
+from kit.saying import say
 
 _NONCE = 12
 MAIL = "account-mail"
@@ -31,7 +32,8 @@ def unseal(site_key: bytes, purpose: str, sealed: str) -> str:
         data = base64.urlsafe_b64decode(sealed)
         return AESGCM(_key(site_key, purpose)).decrypt(data[:_NONCE], data[_NONCE:], None).decode()
     except (InvalidTag, ValueError):
-        raise PermanentError("the sealed part was not made by this installation") from None
+        said = say("sealed-elsewhere", "the sealed part was not made by this installation")
+        raise PermanentError(said) from None
 
 
 def _key(site_key: bytes, purpose: str) -> bytes:

@@ -11,6 +11,7 @@ from kit import acts
 from kit.bus.feed import Feed
 from kit.bus.log import SCHEMA, append
 from kit.bus.port import DeadLetter, E, Handler
+from kit.bus.reasons import told
 from kit.clock import Clock
 from kit.documents.port import instant_text
 from kit.documents.store import Appended, Store, Transaction
@@ -96,9 +97,10 @@ class EmbeddedBus:
                 group=row["consumer"],
                 topic=row["topic"],
                 event_id=row["event_id"],
-                reason=row["reason"],
+                reason=told(row["reason"]).text,
                 attempts=row["attempts"],
                 time=datetime.fromisoformat(row["time"]),
+                said=told(row["reason"]),
             )
             for row in await self._rows("WHERE replaying = 0 ORDER BY time DESC LIMIT ?", limit)
         ]
@@ -165,7 +167,7 @@ class EmbeddedBus:
             event.topic,
             event.id,
             encode(event),
-            reason[:1000],
+            reason,
             attempts,
             instant_text(self._clock()),
         )
@@ -202,7 +204,7 @@ class EmbeddedBus:
                     transaction.connection.execute(
                         "UPDATE dead_letters SET replaying = 0, reason = ?, attempts = attempts + 1 "
                         "WHERE id = ?",
-                        (reason[:1000], letter_id),
+                        (reason, letter_id),
                     )
 
             await self._write_at_last(operation)

@@ -28,6 +28,7 @@ from kit.bus.letters import Letter, Letters
 from kit.bus.letters import read as read_letter
 from kit.bus.partitions import choose
 from kit.bus.port import DeadLetter, E, Handler
+from kit.bus.reasons import stored
 from kit.bus.tail import Tail
 from kit.bus.tries import handle
 from kit.clock import Clock
@@ -247,7 +248,7 @@ class KafkaBus:
             topic=topic,
             event_id=event.id,
             body=record.value.decode(),
-            reason=reason[:1000],
+            reason=reason,
             attempts=attempts,
             time=self._clock(),
         )
@@ -265,18 +266,19 @@ class KafkaBus:
         reason = await self._again(letter)
         if reason is None:
             return await self._settle(letter, gone=True)
-        changes = {"replaying": False, "reason": reason[:1000], "attempts": letter.attempts + 1}
+        changes = {"replaying": False, "reason": reason, "attempts": letter.attempts + 1}
         return await self._settle(letter.model_copy(update=changes))
 
     async def _again(self, letter: Letter) -> str | None:
-        """Handle the letter's event; returns why it remains a dead letter."""
+        """Handle the letter's event; returns why it remains a dead letter, as kit.bus.reasons stores it."""
         handler = self._handlers.get((letter.group, letter.topic))
         if handler is None:
-            return f"{letter.group} no longer handles {letter.topic}"
+            form = "%(group)s no longer handles %(topic)s"
+            return stored(say("letter-no-handler", form, group=letter.group, topic=letter.topic))
         try:
             event = decode(letter.body)
         except (ValueError, KeyError):
-            return "the event can't be read by this version"
+            return stored(say("letter-unreadable", "the event can't be read by this version"))
         reason, _ = await handle(handler, event, letter.group, self._is_stopping)
         return reason
 

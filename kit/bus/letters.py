@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from kit.bus.kafka_log import KafkaLog, Offsets
 from kit.bus.port import DeadLetter
+from kit.bus.reasons import told
 from schemas.catalogue import LETTERS
 
 TOPIC = LETTERS
@@ -28,19 +29,22 @@ class Letter(BaseModel):
     body: str
     """The event as it was published."""
     reason: str
+    """As kit.bus.reasons stores it."""
     attempts: int
     time: datetime
     replaying: bool = False
 
     def shown(self) -> DeadLetter:
+        said = told(self.reason)
         return DeadLetter(
             id=self.id,
             group=self.group,
             topic=self.topic,
             event_id=self.event_id,
-            reason=self.reason,
+            reason=said.text,
             attempts=self.attempts,
             time=self.time,
+            said=said,
         )
 
 

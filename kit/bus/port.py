@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from schemas.envelope import Event
+from schemas.shapes import Said
 
 E = TypeVar("E", bound=Event)
 Handler = Callable[[E], Awaitable[None]]
@@ -35,6 +36,8 @@ class DeadLetter:
     reason: str
     attempts: int
     time: datetime
+    said: Said
+    """The reason, for readers of any language."""
 
 
 class Bus(Protocol):

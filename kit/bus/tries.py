@@ -6,8 +6,11 @@ from collections.abc import Callable
 
 from kit import acts
 from kit.bus.port import Handler
+from kit.bus.reasons import stored
 from kit.errors import NoSpace, PermanentError, Refused, StoreAway, TransientError, VersionConflict
+from kit.saying import REFUSAL, say
 from schemas.envelope import Event
+from schemas.shapes import Said
 
 _log = logging.getLogger(__name__)
 
@@ -21,7 +24,8 @@ _DELAYS = (0.1, 0.3, 1, 2, 5)
 async def handle(
     handler: Handler[Event], event: Event, group: str, stopping: Callable[[], bool]
 ) -> tuple[str | None, int]:
-    """None when handled, else the reason it must be buried; and the tries it took.
+    """None when handled, else the reason it must be buried, as kit.bus.reasons stores it; and the tries it
+    took.
 
     While a store is away or full it is tried without limit: nothing else can go on either, and then it does
     by itself. A dead letter for every event of an outage would only be work.
@@ -39,12 +43,12 @@ async def handle(
             act.outcome = "failed"
             if not stopping():
                 _log.error("%s gives up %s %s: %s", group, event.topic, event.id, reason)
-    return reason, tries
+    return stored(reason) if reason is not None else None, tries
 
 
 async def _try(
     handler: Handler[Event], event: Event, group: str, stopping: Callable[[], bool]
-) -> tuple[str | None, int]:
+) -> tuple[Said | None, int]:
     tries = conflicts = waits = 0
     while True:
         tries += 1
@@ -54,12 +58,13 @@ async def _try(
         except VersionConflict as error:
             conflicts += 1
             if conflicts >= CONFLICT_TRIES:
-                return str(error), tries
+                form = "changed by others again and again (%(detail)s)"
+                return say("letter-conflict", form, detail=str(error)), tries
             await asyncio.sleep(0.002 * conflicts)
             continue
         except (NoSpace, StoreAway) as error:
             if stopping():
-                return str(error), tries
+                return error.said, tries
             waits += 1
             full = isinstance(error, NoSpace)
             _log.warning("%s of %s waits: %s", group, event.topic, "the storage is full" if full else error)
@@ -67,12 +72,15 @@ async def _try(
             tries -= 1
             continue
         except TransientError as error:
-            reason, limit = str(error), TRANSIENT_TRIES
-        except (PermanentError, Refused) as error:
-            return str(error), tries
+            reason, limit = error.said, TRANSIENT_TRIES
+        except Refused as error:
+            return Said(code=f"{REFUSAL}{error.code}", text=error.text), tries
+        except PermanentError as error:
+            return error.said, tries
         except Exception as error:  # noqa: BLE001 - the edge: a poison event must not end the feed
             _log.exception("%s could not handle %s %s", group, event.topic, event.id)
-            reason, limit = f"internal error ({type(error).__name__})", DEFECT_TRIES
+            kind = type(error).__name__
+            reason, limit = say("letter-defect", "internal error (%(kind)s)", kind=kind), DEFECT_TRIES
         if tries - conflicts >= limit or stopping():
             return reason, tries
         await asyncio.sleep(_DELAYS[min(tries - conflicts, len(_DELAYS)) - 1])

@@ -22,6 +22,7 @@ from kit.dicom.frames import Frames
 from kit.dicom.instance import Instance
 from kit.errors import PermanentError
 from kit.objects.port import Objects, ObjectWriter
+from kit.saying import say
 from kit.seekable import Memory, Seekable
 
 _BLOCK = 1024 * 1024
@@ -281,10 +282,10 @@ def read_index(objects: Objects, index_key: str) -> PackIndex:
     size = stat.size if stat else 0
     tail = objects.read(index_key, max(size - _GUESS, 0))
     if len(tail) < _TAIL.size:
-        raise PermanentError("the index of a pack is damaged")
+        raise PermanentError(say("pack-damaged", "the index of a pack is damaged"))
     start, length, mark = _TAIL.unpack(tail[-_TAIL.size :])
     if mark != _MARK or start + length + _TAIL.size != size or length > _MAX_TABLE:
-        raise PermanentError("the index of a pack is damaged")
+        raise PermanentError(say("pack-damaged", "the index of a pack is damaged"))
     within = start - (size - len(tail))
     table = tail[within : within + length] if within >= 0 else objects.read(index_key, start, length)
     content = orjson.loads(table)

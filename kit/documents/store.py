@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from kit.errors import NoSpace, TransientError
+from kit.saying import say
 from schemas.envelope import Event
 
 R = TypeVar("R")
@@ -181,4 +182,4 @@ def _reading(operation: Callable[[sqlite3.Connection], R], connection: sqlite3.C
 def _named(error: sqlite3.Error) -> Exception:
     if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
         return NoSpace("The storage is full. Nothing of this was kept; please send it again later.")
-    return TransientError(f"database: {error.sqlite_errorname}")
+    return TransientError(say("database-trouble", "database: %(trouble)s", trouble=error.sqlite_errorname))

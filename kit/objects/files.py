@@ -16,6 +16,7 @@ from kit.errors import NoSpace, NotFound, TransientError
 from kit.objects.keys import checked
 from kit.objects.port import ObjectStat
 from kit.objects.writeback import start_writing
+from kit.saying import say
 
 _BLOCK = 1 << 20
 _READ_MAX = 64 << 20
@@ -227,4 +228,6 @@ def _move_into_place(root: Path, source: Path, key: str) -> None:
 def _named(error: OSError) -> Exception:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return NoSpace("The storage is full. Nothing of this was kept; please send it again later.")
-    return TransientError(f"storage: {os.strerror(error.errno or 0)}")
+    return TransientError(
+        say("storage-trouble", "storage: %(trouble)s", trouble=os.strerror(error.errno or 0))
+    )

@@ -18,7 +18,7 @@ from kit.access import (
     submission_key,
 )
 from kit.documents.port import Documents, Has
-from kit.errors import TransientError, VersionConflict
+from kit.errors import Contended, VersionConflict
 from kit.service import Kit
 from schemas.shapes import Person, Study
 from schemas.upload import SubmissionOpened
@@ -102,4 +102,4 @@ async def _bring(
         # once more after the save: what came in between did not find this audience yet
         with suppress(VersionConflict):
             await documents.save(AUDIENCES, audience)
-    raise TransientError("an audience is being changed by many at once")
+    raise Contended("an audience")

@@ -2,7 +2,7 @@
 
 from kit.access import require_view
 from kit.documents.port import Documents
-from kit.errors import NotFound, TransientError, VersionConflict
+from kit.errors import Contended, NotFound, VersionConflict
 from kit.identity import Principal
 from kit.service import Kit
 from schemas.portal import StudyDecided
@@ -65,4 +65,4 @@ async def decide_by_person(
         except VersionConflict:
             continue
         return decision, True, case
-    raise TransientError("a case is being changed by many at once")
+    raise Contended("a case")

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from kit.access import AUDIENCES, keys_for, keys_of
 from kit.destinations import DESTINATIONS
-from kit.errors import TransientError, VersionConflict
+from kit.errors import Contended, VersionConflict
 from kit.identity import ACCOUNTS, Principal
 from kit.service import Kit
 from schemas.envelope import Event
@@ -125,7 +125,7 @@ async def _change(kit: Kit, case_id: str, event: Event, policies: bool, take: Ca
         except VersionConflict:
             continue
         return
-    raise TransientError("a case is being changed by many at once")
+    raise Contended("a case")
 
 
 async def _by_policy(kit: Kit, case: Case, event: Event) -> list[Event]:

@@ -9,7 +9,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from kit.errors import Forbidden, NotFound, Refused, TransientError, VersionConflict
+from kit.errors import Contended, Forbidden, NotFound, Refused, VersionConflict
 from kit.identity import Account, Principal, Role, by_grant, token_id
 from kit.ids import secret_token
 from kit.saying import say
@@ -128,7 +128,7 @@ async def revoke(kit: Kit, who: Principal, grant_id: str) -> None:
         if await _saved(kit, grant):
             kit.identity.forget()
             return
-    raise TransientError("a link is being changed by many at once")
+    raise Contended("a link")
 
 
 async def by_secret(kit: Kit, secret: str) -> Grant:
@@ -178,7 +178,7 @@ async def _count(kit: Kit, secret: str, *, right: bool) -> Grant:
                 grant.revoked_at = kit.clock()
         if await _saved(kit, grant):
             return grant
-    raise TransientError("a link is being used by many at once")
+    raise Contended("a link")
 
 
 async def _saved(kit: Kit, grant: Grant) -> bool:

@@ -13,7 +13,7 @@ import logging
 from dataclasses import replace
 from datetime import datetime
 
-from kit.errors import TransientError, VersionConflict
+from kit.errors import Contended, TransientError, VersionConflict
 from kit.identity import Principal
 from kit.saying import say
 from kit.service import Kit
@@ -108,7 +108,7 @@ class Retention:
                 continue
             self._looking.poke()
             return policy
-        raise TransientError("the policy is being changed by many at once")
+        raise Contended("the policy")
 
     async def figure(self, days: dict[Rule, int | None]) -> Figure:
         """What a policy with these days would let go now."""
@@ -196,7 +196,7 @@ class Retention:
             expiry.due_at, expiry.lease_until = None, None
             await self._kit.documents.save(EXPIRIES, expiry)
             return
-        raise TransientError("a case is being changed by many at once")
+        raise Contended("a case")
 
     async def set_right(self) -> None:
         """A look that a clock which was ahead has put into the far future is made now."""

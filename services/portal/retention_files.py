@@ -9,7 +9,7 @@ import logging
 from datetime import datetime, timedelta
 
 from kit.documents.port import Range
-from kit.errors import TransientError, VersionConflict
+from kit.errors import Contended, VersionConflict
 from kit.service import Kit
 from kit.tasks import TaskRunner
 from schemas.portal import SubmissionExpired
@@ -133,7 +133,7 @@ class Files:
             expiry.due_at, expiry.lease_until = None, None
             await self._kit.documents.save(FILE_EXPIRIES, expiry)
             return
-        raise TransientError("a submission's track is being changed by many at once")
+        raise Contended("a submission's track")
 
     async def _policy(self) -> Policy:
         return await self._kit.documents.get(POLICIES, POLICY) or Policy(id=POLICY)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 
 from kit.documents.port import Range
-from kit.errors import NotFound, Stale, TransientError, VersionConflict
+from kit.errors import Contended, NotFound, Stale, VersionConflict
 from kit.identity import Principal
 from kit.service import Kit
 from schemas.validate import SubmissionCleared
@@ -162,7 +162,7 @@ async def _put(kit: Kit, line: FileExpiry) -> None:
         except VersionConflict:
             continue
         return
-    raise TransientError("a submission's retention is being changed by many at once")
+    raise Contended("a submission's retention")
 
 
 async def _mark(kit: Kit, submission_id: str, rule: FileRule, *, kept: bool) -> None:
@@ -190,7 +190,7 @@ async def _change(kit: Kit, submission_id: str, change: Callable[[Track], bool])
         except VersionConflict:
             continue
         return
-    raise TransientError("a submission's track is being changed by many at once")
+    raise Contended("a submission's track")
 
 
 async def _track(kit: Kit, submission_id: str, rule: FileRule) -> Track:

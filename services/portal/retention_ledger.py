@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 from kit.documents.port import Range
-from kit.errors import NotFound, Stale, TransientError, VersionConflict
+from kit.errors import Contended, NotFound, Stale, VersionConflict
 from kit.identity import Principal
 from kit.service import Kit
 from schemas.validate import StudyRemoved
@@ -37,7 +37,7 @@ async def keep(kit: Kit, who: Principal, study_id: str, reason: str = "") -> Non
             continue
         await _mark(kit, study_id, kept=True)
         return
-    raise TransientError("a study's retention is being changed by many at once")
+    raise Contended("a study's retention")
 
 
 async def release(kit: Kit, who: Principal, study_id: str) -> None:
@@ -54,7 +54,7 @@ async def release(kit: Kit, who: Principal, study_id: str) -> None:
         except VersionConflict:
             continue
         return
-    raise TransientError("a study's retention is being changed by many at once")
+    raise Contended("a study's retention")
 
 
 async def finish_keeping(kit: Kit) -> None:
@@ -98,7 +98,7 @@ async def removed(kit: Kit, event: StudyRemoved) -> None:
         except VersionConflict:
             continue
         return
-    raise TransientError("a study's retention is being changed by many at once")
+    raise Contended("a study's retention")
 
 
 async def gone_lately(kit: Kit, most: int) -> int:
@@ -136,4 +136,4 @@ async def _mark(kit: Kit, study_id: str, *, kept: bool) -> None:
         except VersionConflict:
             continue
         return
-    raise TransientError("a case is being changed by many at once")
+    raise Contended("a case")

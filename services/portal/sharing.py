@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from kit.documents.port import Collection, Doc, Has, Instant
-from kit.errors import Forbidden, NotFound, Refused, TransientError, VersionConflict
+from kit.errors import Contended, Forbidden, NotFound, Refused, VersionConflict
 from kit.identity import Principal, token_id
 from kit.ids import secret_token
 from kit.saying import say
@@ -158,7 +158,7 @@ async def revoke(kit: Kit, who: Principal, study_id: str, grant_id: str) -> None
             continue
         kit.identity.forget()
         return
-    raise TransientError("a link is being changed by many at once")
+    raise Contended("a link")
 
 
 async def by_secret(kit: Kit, secret: str) -> Grant:
@@ -205,7 +205,7 @@ async def _count_use(kit: Kit, secret: str) -> Grant:
             return await kit.documents.save(GRANTS, grant)
         except VersionConflict:
             continue
-    raise TransientError("a link is being used by many at once")
+    raise Contended("a link")
 
 
 async def _right(kit: Kit, grant: Grant, given: str) -> bool:

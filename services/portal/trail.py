@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 from pydantic import ValidationError
 
 from kit.documents.port import Documents, Range
-from kit.errors import TransientError, VersionConflict
+from kit.errors import Contended, VersionConflict
 from kit.service import Kit
 from services.portal.models import AUDIT, AuditEntry
 from services.portal.rules.chain import (
@@ -73,7 +73,7 @@ async def append(kit: Kit, entry: AuditEntry) -> None:
                 await asyncio.sleep(random.uniform(0, rest))  # noqa: S311 - only to part those who race
                 continue
             return
-    raise TransientError("the audit trail is being written by very many at once")
+    raise Contended("the audit trail")
 
 
 async def _begun(kit: Kit, entry: AuditEntry) -> bool:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 
-from kit.errors import TransientError, VersionConflict
+from kit.errors import Contended, VersionConflict
 from kit.ids import derived_id
 from kit.service import Kit
 from schemas.portal import SubmissionExpired
@@ -50,7 +50,7 @@ async def submission_expired(kit: Kit, event: SubmissionExpired) -> None:
         except VersionConflict:
             continue
         return
-    raise TransientError("the sums of a submission are being changed too often")
+    raise Contended("the sums of a submission")
 
 
 async def clear_files(kit: Kit, event: SubmissionCleared) -> None:

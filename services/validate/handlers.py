@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from kit.documents.port import Collection, D
-from kit.errors import NotFound, TransientError, VersionConflict
+from kit.errors import Contended, NotFound, NotYet, VersionConflict
 from kit.metrics import FILES
 from kit.service import Kit
 from schemas.envelope import Event
@@ -29,6 +29,7 @@ from services.validate.rules.batches import take_merge
 from services.validate.rules.merging import merge, sift, without_images
 
 _TRIES = 50
+_NAMES = {BATCHES.name: "a batch", TALLIES.name: "the sums of a submission"}
 
 
 async def batch_received(kit: Kit, wake: Callable[[], None], event: BatchReceived) -> None:
@@ -55,10 +56,10 @@ async def batch_received(kit: Kit, wake: Callable[[], None], event: BatchReceive
 async def batch_expanded(kit: Kit, wake: Callable[[], None], event: BatchExpanded) -> None:
     parent = await kit.documents.get(BATCHES, event.parent_batch_id)
     if parent is None:
-        raise TransientError("the batch an archive came in is not here yet")
+        raise NotYet("the batch an archive came in")
     number = next((n for n, child in enumerate(parent.children) if child.id == event.batch_id), None)
     if number is None:
-        raise TransientError("the batch an archive came in was not read yet")
+        raise NotYet("the batch an archive came in")
     child = parent.children[number]
     doc = BatchDoc(
         id=event.batch_id,
@@ -133,7 +134,7 @@ async def pack_written(kit: Kit, known: KnownInstances, event: PackWritten) -> N
         if sifted.kept:
             known.learn(event.study_id, event.pack.id, sifted.hashes)
         return
-    raise TransientError("a study is being changed too often")
+    raise Contended("a study")
 
 
 async def _version(kit: Kit, study_id: str) -> int:
@@ -170,7 +171,7 @@ async def study_expired(kit: Kit, event: StudyExpired) -> None:
         except VersionConflict:
             continue
         return
-    raise TransientError("a study is being changed too often")
+    raise Contended("a study")
 
 
 async def clear_removed(kit: Kit, event: StudyRemoved) -> None:
@@ -263,7 +264,7 @@ async def _change(
         doc = await kit.documents.get(collection, doc_id)
         if doc is None:
             if make is None:
-                raise TransientError(f"a document of {collection.name} is not here yet")
+                raise NotYet(_NAMES[collection.name])
             doc = make(id=doc_id)
         emits = await change(doc)
         if emits is None:
@@ -273,4 +274,4 @@ async def _change(
         except VersionConflict:
             continue
         return True
-    raise TransientError(f"a document of {collection.name} is being changed too often")
+    raise Contended(_NAMES[collection.name])

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from kit.clock import Clock
 from kit.documents.port import Collection, Documents
-from kit.errors import NotFound, TransientError, VersionConflict
+from kit.errors import NotFound, NotYet, VersionConflict
 from kit.tasks import TaskDoc
 from schemas.validate import StudyArrived, StudyUpdated
 from services.view.library import Library, Located
@@ -72,7 +72,7 @@ class Preparing:
         Raises TransientError while the study's list of images is behind."""
         study = await self._documents.get(STUDIES, task.id)
         if study is None or study.revision < task.revision:
-            raise TransientError("the study is not listed yet")
+            raise NotYet("the study")
         for series_uid, images in (await self._by_series(study)).items():
             chosen = middle_of(images)
             if chosen.entry.frames.count and chosen.entry.transfer_syntax not in VIDEO:

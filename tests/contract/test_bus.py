@@ -14,6 +14,7 @@ from kit.bus.kafka_settings import KafkaSettings, remove_topics
 from kit.clock import utc_now
 from kit.documents.store import Store
 from kit.errors import NotFound, PermanentError, TransientError, VersionConflict
+from kit.saying import say
 from schemas.notify import NoticeFailed, NoticeSent
 from tests.neighbours.engines import engine
 
@@ -247,6 +248,29 @@ async def test_poison_goes_to_the_dead_letters_and_its_neighbours_go_on(harness,
     assert (letter.group, letter.topic, letter.attempts) == ("g", "notice-sent", attempts)
     assert letter.event_id == sent(2).id
     assert "secret" not in letter.reason
+
+
+async def test_a_reason_keeps_its_code_and_what_it_names(harness) -> None:
+    bus = harness.bus()
+    reasons = {
+        "1": PermanentError(say("given-up", "%(destination)s is away", destination="pacs")),
+        "2": NotFound("no-object", "It is not here."),
+    }
+
+    async def handler(event: NoticeSent) -> None:
+        raise reasons[event.notice_id]
+
+    bus.subscribe(NoticeSent, "g", handler)
+    await bus.start()
+    await bus.publish([sent(n) for n in (1, 2)])
+    while len(letters := await bus.dead_letters()) < 2:
+        await asyncio.sleep(0.02)
+    found = {letter.event_id: letter for letter in letters}
+    coded, refused = found[sent(1).id], found[sent(2).id]
+    said = coded.said
+    assert (said.code, said.text, said.values) == ("given-up", "pacs is away", {"destination": "pacs"})
+    assert coded.reason == "pacs is away"
+    assert (refused.said.code, refused.reason) == ("refusal:no-object", "It is not here.")
 
 
 async def test_replay_reaches_only_the_group_it_died_in_and_clears_the_letter(harness) -> None:

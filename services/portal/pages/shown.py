@@ -7,10 +7,11 @@ the browser's own zone and keeps them current, in the same words, so that nothin
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
+from kit.saying import REFUSAL
 from schemas.shapes import Finding, Said
 from services.portal.models import AuditEntry
 from services.portal.texts import translated as _t
-from services.portal.texts.bycode import sentence_for, sentences
+from services.portal.texts.bycode import refusal, sentence_for, sentences
 
 MONTHS = (
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sept", "Oct", "Nov", "Dec",
@@ -104,6 +105,8 @@ def finding(found: Finding, language: str) -> str:
 
 def said(words: Said, language: str) -> str:
     """In that language; in English where nobody translated it, or it lacks what the translation names."""
+    if words.code.startswith(REFUSAL):
+        return refusal(language, words.code.removeprefix(REFUSAL), words.text)
     form = sentences("sayings", language).get(words.code)
     if form is None:
         return words.text

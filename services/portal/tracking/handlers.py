@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from kit.documents.port import Documents
-from kit.errors import TransientError, VersionConflict
+from kit.errors import Contended, NotYet, VersionConflict
 from kit.service import Kit
 from schemas.upload import SubmissionClosed, SubmissionOpened
 from schemas.validate import StudyRemoved, SubmissionCleared, SubmissionValidated
@@ -67,7 +67,7 @@ async def study_removed(kit: Kit, event: StudyRemoved) -> None:
     """One save for each submission that brought it; each is complete in itself."""
     case = await kit.documents.get(CASES, event.study_id)
     if case is None:
-        raise TransientError("the study whose images went is not here yet")
+        raise NotYet("the study")
     left = StudyLeft(revision=event.revision, time=event.time)
     for submission_id in sent_in(case):
         await _change(kit.documents, submission_id, lambda t: files.take_left(t, event.study_id, left))
@@ -89,4 +89,4 @@ async def _change(documents: Documents, submission_id: str, take: Callable[[Trac
         except VersionConflict:
             continue
         return
-    raise TransientError("a submission's track is being changed by many at once")
+    raise Contended("a submission's track")

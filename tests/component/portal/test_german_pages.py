@@ -1,12 +1,15 @@
 """What other parts of Anteroom say by a code, read by somebody whose language is German."""
 
+import asyncio
 import json
 import re
 
+from kit.errors import PermanentError
 from kit.identity import Role
 from kit.saying import say
 from schemas.forward import ForwardFailed, StudyForwarded
 from schemas.shapes import DecidedBy, Decision, Proof, Said
+from schemas.upload import SubmissionClosed
 from services.portal.handlers import forward_failed, study_forwarded
 from services.portal.models import AUDIT, CASES, AuditEntry, Verdict
 from services.portal.rules.state import refresh, seen, take_verdict
@@ -122,3 +125,35 @@ async def test_a_link_to_something_that_is_gone_leads_to_a_page(house: House) ->
     await browser.get("/files/none/none", **{"sec-fetch-mode": "cors"})
     assert browser.page is not None
     assert browser.page.json()["code"] == "http"
+
+
+async def test_why_an_event_failed_is_told_with_names_for_people(house: House) -> None:
+    reasons = {
+        "s1": PermanentError(say("pack-damaged", "the index of a pack is damaged")),
+        "s2": PermanentError("words of a library"),
+    }
+
+    async def fail(event: SubmissionClosed) -> None:
+        raise reasons[event.submission_id]
+
+    house.kit.bus.subscribe(SubmissionClosed, "validate", fail)
+    await house.kit.bus.start()
+    await house.kit.bus.publish(
+        [
+            SubmissionClosed.first(
+                time=NOW, key=name, correlation_id=name, submission_id=name, sender=SENDER, files=1, batches=1
+            )
+            for name in reasons
+        ]
+    )
+    while len(await house.kit.bus.dead_letters()) < 2:
+        await asyncio.sleep(0.02)
+    browser = await german_admin(house)
+    await browser.get("/admin/queues")
+    rows = re.findall(r"<tr>.*?</tr>", browser.text, re.S)
+    coded = next(row for row in rows if "Das Verzeichnis gespeicherter Bilder ist beschädigt" in row)
+    plain = next(row for row in rows if "words of a library" in row)
+    assert ("lang=" in coded, 'lang="en"' in plain) == (False, True)
+    for word in ("Eine Sendung ist vollständig", "Dateien prüfen", "submission-closed", "validate"):
+        assert word in coded
+    await house.kit.bus.stop()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from kit.destinations import Destination
+from kit.errors import Contended, NotYet
 from kit.identity import Account, Group, Role
 from kit.saying import say
 from schemas.shapes import Said
@@ -70,6 +71,24 @@ def test_fields_roles_and_kinds_of_messages_have_names(language: str) -> None:
     assert {f"fields:{field}" for field in fields} - names.keys() == set()
     assert {f"roles:{role.value}" for role in Role} - names.keys() == set()
     assert {kind.value for kind in Kind} - names.keys() == set()
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_things_that_many_change_or_that_are_not_here_yet_have_names(language: str) -> None:
+    form = re.compile(r'(?:Contended|NotYet)\("([^"]+)"\)')
+    texts = [path.read_text("utf-8") for top in ("kit", "services") for path in (ROOT / top).rglob("*.py")]
+    things = {f"what:{thing}" for text in texts for thing in form.findall(text)} | {"what:a batch"}
+    assert len(things) > 10
+    assert {name for name in sentences("names", language) if name.startswith("what:")} == things
+
+
+def test_why_an_event_became_a_dead_letter_is_said_in_german() -> None:
+    assert shown.said(Contended("a case").said, "de") == "Viele ändern zugleich: ein Fall"
+    assert shown.said(NotYet("the study").said, "en") == "the study is not here yet"
+    refused = Said(code="refusal:no-object", text="There is nothing under that name.")
+    assert shown.said(refused, "de") == "Dieser Inhalt ist nicht mehr hier."
+    assert shown.said(refused, "en") == refused.text
+    assert shown.said(Said(code="refusal:of-tomorrow", text="As it is."), "de") == "As it is."
 
 
 def test_a_clause_within_a_sentence_is_said_in_the_same_language() -> None:
