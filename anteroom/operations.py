@@ -126,7 +126,12 @@ async def _count_tasks(kit: Kit, service: str) -> None:
 
 
 async def _read_lag(kit: Kit) -> None:
-    for (group, topic), events in (await kit.bus.lag()).items():
+    """A group or topic that is gone would else be behind for ever."""
+    found = await kit.bus.lag()
+    shown = {(s.labels["group"], s.labels["topic"]) for metric in BUS_LAG.collect() for s in metric.samples}
+    for gone in shown - found.keys():
+        BUS_LAG.remove(*gone)
+    for (group, topic), events in found.items():
         BUS_LAG.labels(group=group, topic=topic).set(events)
 
 

@@ -70,7 +70,8 @@ async def _run(settings: Settings, names: Sequence[str], stop: asyncio.Event) ->
         engines,
     ]
     refresh = operations.shared(partial(operations.refresh_metrics, cluster.kit, [*services, engines]))
-    app = build_app(cluster.kit, all_services, refresh)
+    alone = names[0] if len(names) == 1 else ""
+    app = build_app(cluster.kit, all_services, refresh, alone=alone)
     async with in_sight(settings, cluster.kit.owner, refresh) as metrics:
         await _serve(cluster, doors, names, services, app, metrics, stop)
 

@@ -37,12 +37,18 @@ _READY_FOR_S = 2.0
 
 
 def build_app(
-    kit: Kit, services: Sequence[Service], refresh_metrics: Callable[[], Awaitable[None]] | None = None
+    kit: Kit,
+    services: Sequence[Service],
+    refresh_metrics: Callable[[], Awaitable[None]] | None = None,
+    *,
+    alone: str = "",
 ) -> FastAPI:
+    """`alone` names the service where others of the installation answer elsewhere."""
     app = _App(title="Anteroom", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.state.identity = kit.identity
     app.state.site = kit.site
     app.state.kit = kit
+    app.state.alone = alone
     app.state.error_page = next((s.error_page for s in services if s.error_page is not None), None)
     for service in services:
         for router in service.routers:
@@ -144,6 +150,9 @@ async def _http(request: Request, error: Exception) -> Response:
         413: "This is more than can be taken in here at once. Make it shorter, and try again.",
     }
     text = texts.get(error.status_code, str(error.detail))
+    alone: str = request.app.state.alone
+    if error.status_code == 404 and alone and request.url.path.startswith("/api/"):
+        text += f" Only {alone} answers here; take the address of the front, which leads to every service."
     response = await _told(request, error.status_code, "http", text)
     response.headers.update(error.headers or {})
     return response

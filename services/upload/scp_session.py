@@ -44,6 +44,7 @@ class ScpSession:
         self._sessions = sessions
         self._bus = bus
         self._clock = clock
+        self._no_space = 0
 
     async def store(self, request: StoreRequest, data: AsyncIterable[bytes]) -> Status:
         """Success once the instance is durable in the spool (PS3.4 B.2.3 for the other answers)."""
@@ -58,7 +59,9 @@ class ScpSession:
         except _NothingCame:
             return Status(statuses.CANNOT_UNDERSTAND, "the data set is empty")
         except NoSpace:
-            _log.warning("the DICOM door turned an instance away: the receiving disk is full")
+            self._no_space += 1
+            if self._no_space == 1:
+                _log.warning("the DICOM door turns instances away: the receiving disk is full")
             return Status(statuses.OUT_OF_RESOURCES, "the receiving disk is full, send again later")
         except TooLarge:
             return Status(statuses.CANNOT_UNDERSTAND, "the instance is larger than allowed here")
@@ -93,7 +96,9 @@ class ScpSession:
         return Status(statuses.SUCCESS)
 
     async def ended(self) -> None:
-        """Nothing to do: batches are the sender's, not the association's."""
+        """Batches are the sender's, not the association's: they go on."""
+        if self._no_space:
+            _log.warning("%s instances were turned away: the receiving disk is full", self._no_space)
 
 
 async def _part10(request: StoreRequest, calling_ae: str, data: AsyncIterable[bytes]) -> AsyncIterator[bytes]:

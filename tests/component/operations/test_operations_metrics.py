@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
 from prometheus_client import REGISTRY
 
 from anteroom.operations import refresh_metrics, shared
@@ -21,6 +22,27 @@ async def test_due_tasks_are_counted_for_their_service_alone(kit_env: Kit) -> No
         await kit_env.documents.save(PREPARATIONS, Preparation(id=name, revision=1, due_at=when))
     await refresh_metrics(kit_env, [Service(name) for name in ("view", "forward", "notify", "validate")])
     assert [due(service) for service in ("view", "forward", "notify", "validate")] == [1, 0, 0, 0]
+
+
+async def test_a_group_that_is_gone_is_behind_no_longer(
+    kit_env: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lags = iter([{("stays", "a"): 3, ("gone", "a"): 2, ("stays", "gone"): 1}, {("stays", "a"): 0}])
+
+    async def lag() -> dict[tuple[str, str], int]:
+        return next(lags)
+
+    monkeypatch.setattr(kit_env.bus, "lag", lag)
+
+    def behind() -> list[float | None]:
+        pairs = [("stays", "a"), ("gone", "a"), ("stays", "gone")]
+        name = "anteroom_bus_lag_events"
+        return [REGISTRY.get_sample_value(name, {"group": g, "topic": t}) for g, t in pairs]
+
+    await refresh_metrics(kit_env, [])
+    assert behind() == [3, 2, 1]
+    await refresh_metrics(kit_env, [])
+    assert behind() == [0, None, None]
 
 
 async def test_whoever_scrapes_meanwhile_shares_one_look() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import logging
 import tarfile
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -292,13 +293,21 @@ async def test_an_instance_broken_off_leaves_nothing_and_earlier_ones_stay(door:
     assert set(await door.files(1)) == {"1.2.1"}
 
 
-async def test_the_reserve_turns_instances_away(kit_env: Kit) -> None:
+async def test_the_reserve_turns_instances_away(kit_env: Kit, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "services.upload")
     async with opened(kit_env, reserve_bytes=1 << 60) as door:
         association = await door.associate(CT_CONTEXT)
         async with association:
             assert (await association.c_store(CT, "1.2.1", EXPLICIT, [bytes(3_000_000)])).code == 0xA700
             assert (await association.c_store(CT, "1.2.2", EXPLICIT, [bytes(10)])).code == 0xA700
         assert await door.events("batch-received") == []
+    told = [
+        record.getMessage() for record in caplog.records if "receiving disk is full" in record.getMessage()
+    ]
+    assert [one.partition(":")[0] for one in told] == [
+        "the DICOM door turns instances away",
+        "2 instances were turned away",
+    ]
 
 
 async def test_a_full_object_store_delays_batches_and_loses_none(

@@ -142,3 +142,17 @@ async def test_how_long_a_page_stays_open_is_not_how_long_an_answer_took(kit_env
             assert (await client.get(path)).status_code == 200
     acts.unwatch(ended)
     assert ended.names == ["GET /once"]
+
+
+@pytest.mark.parametrize(
+    ("alone", "path", "told"),
+    [("forward", "/api/studies", True), ("", "/api/studies", False), ("forward", "/nowhere", False)],
+)
+async def test_who_asks_a_process_for_another_service_is_told_where_to_turn(
+    kit_env: Kit, alone: str, path: str, told: bool
+) -> None:
+    transport = httpx.ASGITransport(web.build_app(kit_env, [Service("forward")], alone=alone))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        answer = await client.get(path)
+    assert answer.status_code == 404
+    assert ("Only forward answers here; take the address of the front" in answer.json()["error"]) is told
