@@ -16,8 +16,8 @@ _STARTING = (
     LeaderNotAvailableError,
     NotLeaderForPartitionError,
 )
-"""A topic or group that was made a moment ago has no leader yet; the client asks again. One that gets none for
-long is told of by KafkaBus.trouble()."""
+"""A topic or group that was made a moment ago has no leader yet; the client asks again. One that gets none is
+told of by KafkaBus.trouble()."""
 
 
 class OncePerMinute(logging.Filter):

@@ -1,6 +1,7 @@
 """What an operator reads of what Kafka's client logs."""
 
 import logging
+from collections.abc import Iterator
 
 import pytest
 from aiokafka.errors import (
@@ -14,11 +15,12 @@ from kit.bus.client_logs import OncePerMinute
 
 
 @pytest.fixture
-def heard(caplog: pytest.LogCaptureFixture) -> logging.Logger:
-    logger = logging.getLogger("of-a-client")
-    logger.addFilter(OncePerMinute())
+def heard(caplog: pytest.LogCaptureFixture) -> Iterator[logging.Logger]:
+    logger, calm = logging.getLogger("of-a-client"), OncePerMinute()
+    logger.addFilter(calm)
     caplog.set_level(logging.INFO, logger.name)
-    return logger
+    yield logger
+    logger.removeFilter(calm)
 
 
 @pytest.mark.parametrize(
