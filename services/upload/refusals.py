@@ -20,10 +20,6 @@ class Incomplete(Conflict):
         self.missing = missing
 
 
-class Gone(Refused):
-    status = 410
-
-
 class WrongVersion(Refused):
     status = 412
 

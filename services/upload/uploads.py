@@ -10,7 +10,7 @@ from datetime import timedelta
 from kit import acts
 from kit.clock import Clock
 from kit.documents.port import Documents
-from kit.errors import NotFound, Refused, TooLarge, VersionConflict
+from kit.errors import Gone, NotFound, Refused, TooLarge, VersionConflict
 from kit.identity import Principal, Role
 from kit.ids import random_id
 from kit.metrics import RECEIVED_BYTES
@@ -22,7 +22,7 @@ from services.upload.body import Body
 from services.upload.documents import UPLOADS, Part, UploadDoc, batch_prefix, part_key
 from services.upload.form import FormBody
 from services.upload.parts import ALGORITHMS, Digest, PartWriter
-from services.upload.refusals import BrokenOff, Busy, ChecksumMismatch, Conflict, Gone, Locked, TooSlow
+from services.upload.refusals import BrokenOff, Busy, ChecksumMismatch, Conflict, Locked, TooSlow
 from services.upload.settings import UploadSettings
 from services.upload.submissions import LOOKS_EVERY_S, Batch, Submissions
 
