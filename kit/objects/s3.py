@@ -26,7 +26,9 @@ from kit.seekable import Seekable
 
 _BLOCK = 1 << 20
 _READ_MAX = 64 << 20
-_PART = 16 << 20
+_PART = 8 << 20
+_PARTS = 10_000
+"""Of one object, at most."""
 _IN_MEMORY = 256 << 10
 """Of each open writer; hundreds may be open."""
 _WINDOW = 1 << 20
@@ -99,14 +101,15 @@ class S3Objects:
         return ObjectStat(key, size)
 
     def upload(self, key: str, file: BinaryIO, size: int) -> None:
-        """Store `size` bytes of the file: atomic, multipart when large, durable on return."""
+        """Store `size` bytes of the file: atomic, multipart when large, durable on return. Three parts are on
+        their way at once while the next one is read: 40 MB of memory at most for a file below 80 GB."""
         with _errors():
             self._client.put_object(
                 self._settings.bucket,
                 key,
                 file,
                 size,
-                part_size=max(_PART, 5 << 20),
+                part_size=max(_PART, -(-size // _PARTS)),
                 sse=SseS3() if self._settings.encrypt else None,
             )
 

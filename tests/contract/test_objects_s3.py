@@ -4,6 +4,7 @@ import os
 import secrets
 import threading
 import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -35,6 +36,22 @@ def test_a_large_object_goes_in_parts_and_is_read_in_ranges_side_by_side() -> No
     with objects.open("big") as file:
         file.seek(33_333_333)
         assert file.read(77) == content[33_333_333 : 33_333_333 + 77]
+
+
+def test_a_large_file_is_never_whole_in_memory(tmp_path: Path) -> None:
+    objects = opened(engine("s3"))
+    objects.ensure_bucket()
+    size = 96 << 20
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(size)
+    tracemalloc.start()
+    try:
+        objects.adopt("packs/large", tmp_path / "large")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        objects.delete("packs/large")
+    assert peak < 50 << 20
 
 
 def test_a_large_object_is_copied_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
