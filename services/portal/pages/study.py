@@ -38,6 +38,8 @@ from services.portal.views import detail
 _COMMENTS_SHOWN = 200
 _SEEN_SHOWN = 30
 _SENT_SHOWN = 5
+_AWAITED = 20
+"""Documents whose place is kept until the page has heard of them."""
 _FIELD_NAMES = {"name": "Name", "birth_date": "Born", "sex": "Sex", "patient_id": "ID", "id": "ID"}
 
 
@@ -187,6 +189,7 @@ async def _values(
     waits = await kit.documents.get(HELD, case.id) if may_decide else None
     expiry = await kit.documents.get(EXPIRIES, case.id) if inside else None
     overdue = timedelta(hours=settings.overdue_hours)
+    sent = await _sent(kit, who, case)
     return {
         "who": who,
         "case": case,
@@ -209,7 +212,8 @@ async def _values(
         "way": way(case),
         "way_names": WAY,
         "audience": audience,
-        "sent": await _sent(kit, who, case),
+        "sent": [track for track in sent if track.purpose or track.note or track.urgency == "urgent"],
+        "awaited": min(_AWAITED, sum(track.tally.document for track in sent)),
         "comments": await _comments(kit, case.id, everything=inside),
         "shares": await shares_of(kit, case.id) if inside else [],
         "seen": await _seen(kit, case.id) if inside else [],
@@ -219,8 +223,8 @@ async def _values(
 
 
 async def _sent(kit: Kit, who: Principal, case: Case) -> list[Track]:
-    """Submissions that said why they came, the newest first: all of them for those inside, else the reader's
-    own. Who came by a link reads none."""
+    """The submissions that brought it, the newest first: all of them for those inside, else the reader's own.
+    Who came by a link reads none."""
     if who.kind != "account":
         return []
     found = [await kit.documents.get(TRACKS, submission) for submission in sent_in(case)[-_SENT_SHOWN:]]
@@ -229,7 +233,6 @@ async def _sent(kit: Kit, who: Principal, case: Case) -> list[Track]:
         for track in reversed(found)
         if track is not None
         and track.sender is not None
-        and (track.purpose or track.note or track.urgency == "urgent")
         and (is_physician(who) or track.sender_id == who.account.id)
     ]
 

@@ -75,7 +75,7 @@ document.addEventListener("submit", (event) => { if (event.target.id === "patien
 
 // Documents that came with the images -------------------------------------------------------------
 async function documents(section) {
-  const list = section.querySelector("ul"), pattern = section.querySelector("template").content.firstElementChild;
+  const list = section.querySelector("ul"), pattern = section.querySelector("template").content.firstElementChild, lines = [];
   for (const submission of section.dataset.submissions.split(" ").filter(Boolean)) {
     const answer = await fetch(`/api/submissions/${submission}/documents`);
     if (!answer.ok) continue;
@@ -87,15 +87,16 @@ async function documents(section) {
         line.querySelector(".mini").textContent += ` · ${section.dataset.removed} ${new Date(found.removed_at).toLocaleDateString(document.documentElement.lang)}`;
         show.remove();
         take.remove();
-        list.append(line);
+        lines.push(line);
         continue;
       }
       take.href = found.address;
       if (found.shown) show.href = `${found.address}?show=yes`; else show.remove();
-      list.append(line);
+      lines.push(line);
     }
   }
-  section.hidden = !list.children.length;
+  list.replaceChildren(...lines);
+  section.hidden = !lines.length;
 }
 const papers = part("documents");
 if (papers) documents(papers);
