@@ -23,7 +23,7 @@ from services.portal.retention_models import Policy
 from services.portal.rules import retention as rules
 from services.portal.rules.files import FileRule, rule_of
 
-_ZONES = ("incoming", "studies", "quarantine")
+_ZONES = ("incoming", "studies", "documents", "quarantine")
 _COUNTED_EVERY = timedelta(minutes=5)
 
 
