@@ -81,7 +81,7 @@ class Files:
         await ledger.cleared(self._kit, event)
 
     async def look(self, policy: Policy, now: datetime) -> bool:
-        """Announce what may go, and take back what may not any more. Whether some are left to the next look."""
+        """Announce what may go, and take back what may not any more. True when some are left for later."""
         if not policy.tracks_caught_up:
             await ledger.catch_up(self._kit)
             policy.tracks_caught_up = True
