@@ -308,7 +308,8 @@ def furnish(house: House, folder: Path) -> str:
             PatientBirthDate="19620314",
             PatientSex="F", ReferringPhysicianName="Petrov^Ilja",
         ),
-        recipients=radiology,
+        recipients=radiology, purpose="Second opinion", urgent=True,
+        note="New mass on the left? The report is in German; call us for the films of 2024.",
     )  # fmt: skip
     house.send(
         "seeklinik",
