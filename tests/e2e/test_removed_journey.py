@@ -1,4 +1,4 @@
-"""A page that is open while the images of its study are removed shows no images any longer."""
+"""Pages say of images and documents that were removed that they are gone, and offer nothing of them."""
 
 import asyncio
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from anteroom.embedded import open_embedded
 from kit.clock import utc_now
 from kit.service import Site
 from services.portal.models import CASES, Gone
+from services.validate.models import TALLIES, FilesGone
 from tests.e2e.browsing import PATIENCE_MS, as_person, watched
 from tests.e2e.staging import House, slices
 
@@ -64,3 +65,37 @@ def test_removed_images_leave_the_open_page_and_new_ones_come_back(house: House,
     change(house, study, None)
     expect(clerk.locator("#look-place")).not_to_be_empty()
     expect(clerk.get_by_role("link", name="Open in viewer")).to_be_visible()
+
+
+def change_documents(house: House, submission: str) -> None:
+    """As validate leaves them, once retention let them go."""
+
+    async def change() -> None:
+        embedded = open_embedded(house.server.data, Site())
+        tally = await embedded.kit.documents.get(TALLIES, submission)
+        assert tally is not None
+        tally.gone["documents"] = FilesGone(time=utc_now(), files=1, bytes=9, batches=[])
+        await embedded.kit.documents.save(TALLIES, tally)
+        await embedded.close()
+
+    house.server.stop()
+    with ThreadPoolExecutor(1) as other:
+        other.submit(lambda: asyncio.run(change())).result()
+    house.server.start()
+
+
+def test_a_document_that_was_removed_is_named_and_not_offered(house: House, clerk: Page) -> None:
+    report = house.folder / "report.pdf"
+    report.write_bytes(b"%PDF-1.4 a report")
+    images = slices(house.folder / "reported", count=1, PatientName="Reported^Rosa")
+    submission = house.send("northside", [*images, report])
+    study = house.study("Reported")["id"]
+    clerk.goto(f"{house.url}/studies/{study}")
+    papers = clerk.locator("#documents")
+    expect(papers).to_contain_text("report.pdf")
+    expect(papers.get_by_role("link", name="Download")).to_be_visible()
+    change_documents(house, submission)
+    clerk.goto(f"{house.url}/studies/{study}")
+    expect(papers).to_contain_text("removed by the policy on")
+    expect(papers).to_contain_text("report.pdf")
+    expect(papers.get_by_role("link")).to_have_count(0)
