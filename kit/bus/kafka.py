@@ -121,13 +121,15 @@ class KafkaBus:
         await asyncio.gather(*(lanes.close(self._grace) for lanes in self._lanes.values()))
         ending = [_end(broker) for broker in (self._consumers, self._producer) if broker is not None]
         self._consumers = self._producer = None
-        _, late = await asyncio.wait(
+        done, late = await asyncio.wait(
             {*map(asyncio.ensure_future, ending), *self._ending, asyncio.ensure_future(self._log.close())},
             timeout=_STOP_S,
         )
         for task in late:
             task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        for outcome in await asyncio.gather(*done, *late, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                _log.info("a connection to Kafka did not end in order: %s", type(outcome).__name__)
 
     async def trouble(self) -> Said | None:
         """What keeps events from flowing through this process; None when they do."""
