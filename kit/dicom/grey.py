@@ -5,8 +5,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from pydicom.uid import XRayAngiographicImageStorage, XRayRadiofluoroscopicImageStorage
 
 _SAMPLE = 200_000
+_ANGIOGRAMS = frozenset(
+    (
+        XRayAngiographicImageStorage,
+        XRayRadiofluoroscopicImageStorage,
+        "1.2.840.10008.5.1.4.1.1.12.3",  # biplane, retired
+    )
+)
 
 
 def grey_levels(
@@ -48,11 +56,19 @@ def _levels(
 
 
 def _modality(stored: Any, values: Mapping[str, Any]) -> Any:
+    if _for_display(values):
+        return stored.astype(np.float32)
     table = _table(values, "00283000")
     if table is not None:
         return _looked_up(stored, table)
     slope, intercept = _number(values, "00281053", 1.0), _number(values, "00281052", 0.0)
     return stored * np.float32(slope or 1.0) + np.float32(intercept)
+
+
+def _for_display(values: Mapping[str, Any]) -> bool:
+    """Whether stored values are windowed as they are. The modality table of such X-ray angiograms leads back
+    to the intensity of the beam (Pixel Intensity Relationship, PS3.3 C.8.7.1), and shows them white."""
+    return _text(values, "00080016") in _ANGIOGRAMS and _text(values, "00281040") in ("LOG", "DISP")
 
 
 def _window(values: Mapping[str, Any]) -> tuple[float, float, str] | None:

@@ -51,6 +51,31 @@ def test_sigmoid_has_no_overflow() -> None:
     assert found.tolist() == [[0, 127, 255]]
 
 
+@pytest.mark.parametrize(
+    ("sop_class", "relationship", "found"),
+    [
+        ("1.2.840.10008.5.1.4.1.1.12.1", "LOG", [0, 100, 255]),
+        ("1.2.840.10008.5.1.4.1.1.12.1", "LIN", [255, 255, 255]),
+        ("1.2.840.10008.5.1.4.1.1.2", "LOG", [255, 255, 255]),
+    ],
+)
+def test_the_way_back_to_the_intensity_of_the_beam_is_not_for_the_eye(
+    sop_class: str, relationship: str, found: list[int]
+) -> None:
+    item = {
+        "00283002": {"vr": "US", "Value": [256, 0, 16]},
+        "00283006": {"vr": "US", "Value": [value * 10 + 1000 for value in range(256)]},
+    }
+    header = {
+        "00283000": {"vr": "SQ", "Value": [item]},
+        "00080016": {"vr": "UI", "Value": [sop_class]},
+        "00281040": {"vr": "CS", "Value": [relationship]},
+        **values(center=128, width=256),
+    }
+    stored = np.array([[0, 100, 255]], np.uint8)
+    assert grey_levels(stored, header, "MONOCHROME2").tolist() == [found]
+
+
 def test_a_table_of_levels() -> None:
     item = {
         "00283002": {"vr": "US", "Value": [3, 0, 16]},
