@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import pytest
 from anteroom.composition import BUILDERS
 from anteroom.settings import Settings, load
 from kit.bus.kafka import KafkaBus
+from kit.bus.kafka_kept import check_topics
+from kit.bus.kafka_settings import ensure_topics
 from kit.clock import utc_now
-from kit.errors import TransientError
+from kit.errors import TransientError, Unavailable
 from schemas.portal import StudyDecided
 from scripts.strimzi import topics, users
 from tests.component.cluster.test_run import ready, running, settings_on
@@ -136,3 +139,16 @@ async def test_nobody_may_write_what_is_anothers(kafka: int) -> None:
                     await bus.publish([event])
         finally:
             await bus.stop()
+
+
+async def test_a_wrong_password_is_a_sentence_at_once(kafka: int) -> None:
+    settings = replace(account(kafka, "anteroom-match"), password="wrong")
+    async with asyncio.timeout(15):
+        with pytest.raises(Unavailable, match=r"username, password and mechanism"):
+            await ensure_topics(settings, ["study-matched"])
+
+
+async def test_each_service_sees_whether_its_topics_are_kept_as_declared(kafka: int) -> None:
+    told = await check_topics(replace(account(kafka, "anteroom-match"), partitions=4), ["study-matched"])
+    assert any("study-matched: partitions is 2, declared is 4" in one for one in told)
+    assert any("study-matched: retention.ms is 604800000" in one for one in told)
