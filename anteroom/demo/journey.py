@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import Any
 
-from anteroom.client.api import Api, ClientError
+from anteroom.client.api import Api, ApiError, ClientError
 from anteroom.client.files import select
 from anteroom.client.submission import Wishes, send
 from anteroom.demo import study
@@ -13,6 +13,7 @@ from anteroom.demo.telling import Teller
 
 _PATIENCE = 90.0
 CLINIC = "demo-clinic"
+_ENDED = ("in-pacs", "failed")
 
 
 class Journey:
@@ -27,11 +28,12 @@ class Journey:
         """True once the study is proved in the PACS. Blocks; tells every stage as it happens."""
         try:
             self._feed()
-            self._send()
-            found = self._wait_for(_match_is_current, "to be matched")
+            study_id = self._send()
+            found = self._wait_for(study_id, _match_is_current, "to be matched")
             self._show_match(found)
-            self._approve(found)
-            proved = self._wait_for(lambda case: case["state"] in ("in-pacs", "failed"), "to arrive")
+            if found["state"] not in _ENDED:
+                self._approve(found)
+            proved = self._wait_for(study_id, lambda case: case["state"] in _ENDED, "to arrive")
             return self._show_end(proved)
         except ClientError as error:
             self._tell.failed(str(error))
@@ -44,7 +46,8 @@ class Journey:
         asyncio.run(announce("127.0.0.1", self._hl7_port, patient, study.order()))
         self._tell.stage("HL7", "the hospital's feed announced a patient and an order; both acknowledged")
 
-    def _send(self) -> None:
+    def _send(self) -> str:
+        """The id of the study."""
         token = self._admin.post("/api/tokens", {"account": CLINIC, "label": "demo"})["secret"]
         selection = select(study.files())
         with Api(self._url, token) as clinic:
@@ -55,6 +58,8 @@ class Journey:
         self._tell.stage("validated", f"{outcome['sent']} sent = {counts}")
         for finding in outcome.get("findings", []):
             self._tell.stage("finding", finding["text"])
+        study_id: str = outcome["studies"][0]
+        return study_id
 
     def _outcome(self, clinic: Api, submission_id: str) -> dict[str, Any]:
         until = time.monotonic() + _PATIENCE
@@ -65,14 +70,16 @@ class Journey:
             time.sleep(0.05)
         raise TimeoutError("The study was not validated in time.")
 
-    def _wait_for(self, condition: Any, what: str) -> dict[str, Any]:
+    def _wait_for(self, study_id: str, condition: Any, what: str) -> dict[str, Any]:
         until = time.monotonic() + _PATIENCE
         while time.monotonic() < until:
-            listed = self._admin.get("/api/studies")["studies"]
-            if listed:
-                case: dict[str, Any] = self._admin.get(f"/api/studies/{listed[0]['id']}")
+            try:
+                case: dict[str, Any] = self._admin.get(f"/api/studies/{study_id}")
                 if condition(case):
                     return case
+            except ApiError as error:
+                if error.status != 404:
+                    raise
             time.sleep(0.1)
         raise TimeoutError(f"The study waited too long {what}.")
 

@@ -72,7 +72,10 @@ def _steps(track: Track, cases: Sequence[Case], looked_at: datetime | None) -> l
     viewable = Step("Viewable", "done" if arrived else "now" if closed else "", min(arrived, default=None))
     matched = [_matched_at(case) for case in cases]
     ready = bool(cases) and all(time is not None for time in matched)
-    match = Step("Matched", "done", _latest(matched)) if ready else Step("Matched", "now" if cases else "")
+    under_way = any(case.state != State.DECLINED for case in cases if _matched_at(case) is None)
+    match = (
+        Step("Matched", "done", _latest(matched)) if ready else Step("Matched", "now" if under_way else "")
+    )
     approved = _approved(cases, ready=ready)
     seen = Step("Seen", "done" if looked_at is not None else "", looked_at)
     return [*first, viewable, match, approved, _in_pacs(cases), seen]

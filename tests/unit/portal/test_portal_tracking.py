@@ -57,6 +57,7 @@ def test_declined_is_the_end() -> None:
     way = way_of(track(), [case(State.DECLINED, "Not our patient.")], None)
     assert way.settled
     assert way.tone == "stop"
+    assert marks(way)["Matched"] == "", "nobody looks whose it is any more"
 
 
 def test_in_the_archive_and_seen() -> None:
