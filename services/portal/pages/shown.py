@@ -56,11 +56,13 @@ def day(language: str, value: date) -> str:
 
 
 def dicom_date(language: str, text: str) -> str:
-    """A DICOM DA (PS3.5 6.2) with its month's name; as it is when it is none, a dash when empty."""
+    """A DICOM DA (PS3.5 6.2, also of ACR-NEMA's form 1994.11.05) with its month's name; as it is when it is
+    none, a dash when empty."""
     if not text:
         return "–"
+    digits = text.replace(".", "")
     try:
-        return day(language, date(int(text[:4]), int(text[4:6]), int(text[6:8])))
+        return day(language, date(int(digits[:4]), int(digits[4:6]), int(digits[6:8])))
     except ValueError:
         return text[:20]
 

@@ -140,6 +140,7 @@ def test_names_dates_and_sizes() -> None:
     assert shown.person_name("Morgan^Alexandra^B") == "Morgan, Alexandra B"
     assert shown.person_name("Tanaka^Hiroshi=田中^宏") == "Tanaka, Hiroshi (田中, 宏)"
     assert [shown.person_name(text) for text in ("", "^^^", "=", "=田中^宏")] == ["–", "–", "–", "田中, 宏"]
+    assert shown.dicom_date("en", "1994.11.05") == "5 Nov 1994"
     assert [shown.dicom_date("en", text) for text in ("19620314", "", "1962", "20260231", "x" * 99)] == [
         "14 Mar 1962", "–", "1962", "20260231", "x" * 20,
     ]  # fmt: skip
