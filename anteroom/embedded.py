@@ -4,7 +4,6 @@ import fcntl
 import os
 import re
 import secrets
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -116,10 +115,13 @@ def _make_key(path: Path) -> None:
     temporary = path.with_name(f"{path.name}.{random_id()}")
     write_private(temporary, secrets.token_hex(32))
     try:
-        with suppress(FileExistsError):
-            os.link(temporary, path)
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    except OSError:
+        temporary.rename(path)  # a volume without hard links
     finally:
-        temporary.unlink()
+        temporary.unlink(missing_ok=True)
     sync(path.parent)
 
 

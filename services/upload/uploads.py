@@ -5,12 +5,12 @@ import hmac
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from kit import acts
 from kit.clock import Clock
 from kit.documents.port import Documents
-from kit.errors import Gone, NotFound, Refused, TooLarge, VersionConflict
+from kit.errors import Gone, NoSpace, NotFound, Refused, TooLarge, VersionConflict
 from kit.identity import Principal, Role
 from kit.ids import random_id
 from kit.metrics import RECEIVED_BYTES
@@ -33,6 +33,7 @@ _BACKLOG, _LEAST_BACKLOG, _ALL_BACKLOGS = 4 << 20, 256 << 10, 32 << 20
 _TAKE_OVER_AFTER_S = 3.0
 _TAKE_OVER_WAIT_S = 10.0
 _FINISH_AFTER = timedelta(seconds=30)
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -273,7 +274,8 @@ class Uploads:
         try:
             await self._submissions.register(upload.submission_id, batch)
         except Refused:
-            await self._remove(upload)
+            with suppress(VersionConflict):
+                await self._remove(upload)
             raise
         now = self._clock()
         upload.state = "registered"
@@ -319,11 +321,16 @@ class Uploads:
         await self._documents.save(UPLOADS, upload)
 
     async def _remove(self, upload: UploadDoc) -> None:
-        """Expired first, so that nobody adds to it while its bytes go. Raises VersionConflict when somebody
-        just did: then it stays."""
-        now = self._clock()
-        upload.state, upload.expires_at, upload.due_at = "open", now, now
-        await self._documents.save(UPLOADS, upload)
+        """Expired by any clock first, so that nobody adds to it while its bytes go. Raises VersionConflict
+        when somebody just did: then it stays."""
+        upload.state, upload.expires_at = "open", _LONG_AGO
+        upload.due_at = self._clock() + _FINISH_AFTER
+        try:
+            await self._documents.save(UPLOADS, upload)
+        except NoSpace:
+            if not self._exclusive:
+                raise
+            # nobody else can add to it, and what it holds may be the room that is missing
         await asyncio.to_thread(self._delete_objects, upload, set())
         await self._documents.delete(UPLOADS, upload)
 

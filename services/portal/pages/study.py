@@ -38,6 +38,7 @@ from services.portal.views import detail
 _COMMENTS_SHOWN = 200
 _SEEN_SHOWN = 30
 _SENT_SHOWN = 5
+_SENT_READ = 50
 _AWAITED = 20
 """Documents whose place is kept until the page has heard of them."""
 _FIELD_NAMES = {"name": "Name", "birth_date": "Born", "sex": "Sex", "patient_id": "ID", "id": "ID"}
@@ -227,14 +228,14 @@ async def _sent(kit: Kit, who: Principal, case: Case) -> list[Track]:
     Who came by a link reads none."""
     if who.kind != "account":
         return []
-    found = [await kit.documents.get(TRACKS, submission) for submission in sent_in(case)[-_SENT_SHOWN:]]
+    found = [await kit.documents.get(TRACKS, submission) for submission in sent_in(case)[-_SENT_READ:]]
     return [
         track
         for track in reversed(found)
         if track is not None
         and track.sender is not None
         and (is_physician(who) or track.sender_id == who.account.id)
-    ]
+    ][:_SENT_SHOWN]
 
 
 def _by_number(series: SeriesSummary) -> tuple[int, str]:

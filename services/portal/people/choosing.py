@@ -28,8 +28,8 @@ class Choice:
 
 
 async def choices(kit: Kit, what: What, asked: str) -> list[Choice]:
-    """At most twelve, departments first. A sender's value is the account's id; the others' is `account:` and
-    that, or `department:` and its key (a recipient's) or its name (a colleague's)."""
+    """At most twelve: what is called just so, then departments. A sender's value is the account's id; that
+    of others is `account:` with it, or `department:` with its key (recipients) or its name (colleagues)."""
     if what == "senders":
         page = await find_accounts(kit, asked, [] if asked.strip() else ["role:send"], limit=_SHOWN)
         return [Choice(one.id, one.name, one.origin if one.origin != one.id else "") for one in page.items]
@@ -37,24 +37,29 @@ async def choices(kit: Kit, what: What, asked: str) -> list[Choice]:
     people = await find_recipients(kit, asked, limit=_SHOWN)
     found = [Choice(f"department:{_named(what, name)}", name, department=True) for name in places]
     found += [Choice(f"account:{one.id}", one.name, ", ".join(one.departments[:3])) for one in people]
-    return found[:_SHOWN]
+    return sorted(found, key=lambda one: not _is_called(one, asked))[:_SHOWN]
 
 
 async def only(kit: Kit, what: What, asked: str) -> Choice | None:
-    """What was typed without choosing, where it can mean one alone."""
+    """What was typed without choosing, where it is the whole name of one alone."""
     found = await choices(kit, what, asked) if asked.strip() else []
-    exact = [one for one in found if one.name.casefold() == asked.strip().casefold()]
-    return next(iter(exact or found), None) if len(exact or found) == 1 else None
+    exact = [one for one in found if _is_called(one, asked)]
+    return exact[0] if len(exact) == 1 else None
 
 
 async def name_of(kit: Kit, value: str) -> str:
     """Of a sender or recipient that was chosen; empty when there is none."""
-    kind, _, key = value.rpartition(":")
-    if kind == "department":
-        place = await kit.documents.get(PLACES, derived_id("department", key_of(key)))
-        return place.name if place is not None else key
+    if value.startswith("department:"):
+        department = value.removeprefix("department:")
+        place = await kit.documents.get(PLACES, derived_id("department", key_of(department)))
+        return place.name if place is not None else department
+    key = value.removeprefix("account:")
     account = await kit.identity.account(key) if key and len(key) <= 64 else None
     return account.name if account is not None else ""
+
+
+def _is_called(choice: Choice, asked: str) -> bool:
+    return choice.name.casefold() == asked.strip().casefold()
 
 
 def _named(what: What, department: str) -> str:

@@ -53,16 +53,14 @@ def entry_of(account: Account, *, signs_in: bool) -> Entry:
     facts = {KINDS[0] if signs_in else KINDS[1], *(f"role:{role}" for role in account.roles)}
     if account.disabled:
         facts.add(KINDS[2])
-    if receives(account):
+    if receives(account) and (signs_in or account.email or account.departments):
         facts |= {"receives", *(f"in:{key_of(name)}" for name in account.departments)}
     tokens = [*found, *(f"@{word}" for word in public), *(f"={fact};" for fact in facts)]
     return Entry(id=account.id, name=" ".join(words(account.name)), tokens=sorted(tokens))
 
 
 def receives(account: Account) -> bool:
-    """People, not programs: with an email address or a department."""
-    is_person = bool(account.email or account.departments)
-    return is_person and not account.disabled and Principal(account).may(Role.VIEW)
+    return not account.disabled and Principal(account).may(Role.VIEW)
 
 
 async def note(kit: Kit, stored: Account) -> None:
@@ -118,7 +116,8 @@ async def find_accounts(
 
 
 async def find_recipients(kit: Kit, asked: str, *, limit: int) -> list[Account]:
-    """By name and department alone: a sender must not learn whose address this is."""
+    """People, not programs: with a sign-in, an email address or a department. By name and department alone: a
+    sender must not learn whose address this is."""
     await _none_missing(kit)
     prefixes = [f"@{word}" for word in words(asked)[:_MOST_WORDS]]
     where = {"tokens": HasPrefix(*prefixes, "=receives;")}

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from kit.identity import ACCOUNTS, Account, Role
-from services.portal.people.choosing import only
+from services.portal.people.choosing import choices, name_of, only
 from services.portal.people.finding import PLACES, catch_up
 from tests.component.portal.browser import Browser
 from tests.component.portal.conftest import House
@@ -74,12 +74,12 @@ async def test_the_inbox_says_whom_it_is_narrowed_to(house: House) -> None:
     assert root.status == 200
 
 
-async def test_words_that_can_mean_one_alone_are_enough(house: House) -> None:
+async def test_a_whole_name_is_enough(house: House) -> None:
     await hospital(house)
     await house.person("bo@hospital.example", Role.VIEW, departments=["Surgery"])
     await catch_up(house.kit)
     for typed, name in {
-        "nyström": "bo.nyström",
+        "Bo.Nyström": "bo.nyström",
         "Surgery": "Surgery",
         "bo": "bo",
         "Radiology": "Radiology",
@@ -87,8 +87,20 @@ async def test_words_that_can_mean_one_alone_are_enough(house: House) -> None:
         meant = await only(house.kit, "colleagues", typed)
         assert meant is not None, typed
         assert meant.name == name
-    for typed in ("", " ", "nobody", "b"):
-        assert await only(house.kit, "colleagues", typed) is None
+    for typed in ("", " ", "nobody", "b", "nyström"):
+        assert await only(house.kit, "colleagues", typed) is None, "a beginning may mean somebody else"
+
+
+async def test_who_is_called_just_so_comes_first(house: House) -> None:
+    await hospital(house)
+    await house.person("surg@hospital.example", Role.VIEW)
+    for number in range(12):
+        await house.person(f"x{number}@hospital.example", Role.VIEW, departments=[f"Surg: ward {number}"])
+    await catch_up(house.kit)
+    found = await choices(house.kit, "colleagues", "surg")
+    assert (len(found), found[0].name) == (12, "surg")
+    [ward, *_] = await choices(house.kit, "recipients", "surg ward 11")
+    assert await name_of(house.kit, ward.value) == "Surg: ward 11"
 
 
 async def test_of_five_thousand_as_many_are_read_as_are_shown(

@@ -5,6 +5,7 @@ import base64
 import hashlib
 import os
 import zlib
+from datetime import datetime, timedelta
 
 import httpx
 import pytest
@@ -346,6 +347,40 @@ async def test_what_another_process_just_added_to_stays_whole(
     assert (answer.status_code, answer.json()["code"]) == (409, "changed-meanwhile")
     assert (await patched(upload, location, 50_000, batch[50_000:])).status_code == 204
     assert (await upload.client.post(f"/api/submissions/{submission_id}/close")).json()["files"] == 1
+
+
+async def test_while_its_bytes_go_no_clock_lets_anybody_add(upload: Running, monkeypatch: pytest.MonkeyPatch):
+    submission_id = await opened(upload)
+    location = await created(upload, submission_id, "0", 100_000)
+    assert (await patched(upload, location, 0, b"x" * 50_000)).status_code == 204
+    seen: list[datetime] = []
+    delete = upload.kit.documents.delete
+
+    async def meanwhile(collection, doc) -> None:
+        fresh = await upload.kit.documents.get(UPLOADS, doc.id)
+        assert fresh is not None
+        seen.append(fresh.expires_at)
+        await delete(collection, doc)
+
+    monkeypatch.setattr(upload.kit.documents, "delete", meanwhile)
+    assert (await upload.client.delete(location, headers=TUS)).status_code == 204
+    assert seen[0] < upload.kit.clock() - timedelta(days=365)
+
+
+async def test_taking_back_frees_a_full_disk(upload: Running, monkeypatch: pytest.MonkeyPatch):
+    submission_id = await opened(upload)
+    location = await created(upload, submission_id, "0", 100_000)
+    assert (await patched(upload, location, 0, b"x" * 50_000)).status_code == 204
+    save = upload.kit.documents.save
+
+    async def full(collection, doc, emits=()):
+        if collection is UPLOADS:
+            raise NoSpace("The storage is full.")
+        return await save(collection, doc, emits=emits)
+
+    monkeypatch.setattr(upload.kit.documents, "save", full)
+    assert (await upload.client.delete(location, headers=TUS)).status_code == 204
+    assert list(upload.kit.objects.list("incoming/")) == []
 
 
 async def test_uploads_expire(accounts):
