@@ -46,6 +46,9 @@ class SubmissionExpired(Event):
     studies: dict[str, int] = Field(
         default_factory=dict, description="its studies, none with images here: id and revision"
     )
+    not_after: datetime | None = Field(
+        default=None, description="whoever hears of it later does nothing; none: a day after its time"
+    )
 
 
 class PagesChanged(Event):

@@ -124,6 +124,7 @@ class Files:
                     submission_revision=track.revision,
                     rule=rule,
                     studies=studies,
+                    not_after=now + rules.WITHIN,
                 )
                 try:
                     await self._kit.documents.save(TRACKS, track, [event])
@@ -159,6 +160,8 @@ class Files:
         """Look again at all that is to go."""
         async for expiry in ledger.lines(self._kit, "announced"):
             track = await self._kit.documents.get(TRACKS, expiry.submission_id)
+            if track is not None and expiry.rule in track.leaving:
+                continue  # cut off before the line said so: whoever takes it up again finishes it
             if await self._free(track, expiry.rule, policy, now) is None:
                 await ledger.forget(self._kit, expiry)
             else:
@@ -171,6 +174,9 @@ class Files:
                 found = [await self._kit.documents.get(CASES, study_id) for study_id in track.studies]
                 if back := rules.came_back(track, [case for case in found if case is not None]):
                     await ledger.came_back(self._kit, track.id, back)
+                elif rules.not_removed(track, expiry.rule, policy.file_days[expiry.rule], now):
+                    await ledger.take_back(self._kit, track, expiry.rule)
+                    await ledger.forget(self._kit, expiry)
 
     async def _bring_near(self, expiry: FileExpiry, policy: Policy, now: datetime) -> None:
         """What a clock that was ahead had announced, or put off, is announced anew."""

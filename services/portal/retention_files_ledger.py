@@ -1,5 +1,6 @@
 """The ledger of documents and files put aside: what persons keep, what came back, and what went."""
 
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 
@@ -16,6 +17,7 @@ from services.portal.rules.files import FILE_RULES, FileRule
 from services.portal.rules.retention import EVERY
 from services.portal.tracking.models import TRACKS, Track
 
+_log = logging.getLogger(__name__)
 _TRIES = 20
 _PAGE = 200
 
@@ -63,6 +65,20 @@ async def cleared(kit: Kit, event: SubmissionCleared) -> None:
         state="removed", files=event.files, bytes=event.bytes, changed_at=event.time,
     )  # fmt: skip
     await _put(kit, gone)
+
+
+async def take_back(kit: Kit, judged: Track, rule: FileRule) -> None:
+    """What was let go was not removed: it stays, until it is let go anew or kept."""
+    decided = judged.leaving[rule]
+
+    def change(track: Track) -> bool:
+        if track.leaving.get(rule) != decided:
+            return False
+        del track.leaving[rule]
+        return True
+
+    _log.warning("files of %s (%s) were let go and not removed: they stay", judged.id, rule)
+    await _change(kit, judged.id, change)
 
 
 async def came_back(kit: Kit, submission_id: str, studies: Sequence[str]) -> None:
@@ -169,8 +185,7 @@ async def _mark(kit: Kit, submission_id: str, rule: FileRule, *, kept: bool) -> 
     """On the track itself: what lets the files go is a save of the same document."""
 
     def change(track: Track) -> bool:
-        if _lost(track, rule):
-            raise _too_late()
+        _check(track, rule)
         if (rule in track.kept) is kept:
             return False
         track.kept = [*track.kept, rule] if kept else [one for one in track.kept if one != rule]
@@ -198,8 +213,7 @@ async def _track(kit: Kit, submission_id: str, rule: FileRule) -> Track:
     track = await kit.documents.get(TRACKS, submission_id) if len(submission_id) <= 64 else None
     if track is None:
         raise NotFound("no-submission", "There is no such submission, or it is not yours to see.")
-    if _lost(track, rule):
-        raise _too_late()
+    _check(track, rule)
     return track
 
 
@@ -207,5 +221,12 @@ def _lost(track: Track, rule: FileRule) -> bool:
     return rule in track.leaving or rule in track.gone
 
 
-def _too_late() -> Stale:
-    return Stale("too-late", "These files were removed already.")
+def _check(track: Track, rule: FileRule) -> None:
+    """Raises Stale."""
+    if rule in track.gone:
+        raise Stale("too-late", "These files were removed already.")
+    if rule in track.leaving:
+        raise Stale(
+            "too-late",
+            "These files are being removed. If they are still here after a day, they can be kept again.",
+        )

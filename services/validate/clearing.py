@@ -1,7 +1,9 @@
 """Documents and files put aside go, once retention lets them. Two events, each ending in one save or none."""
 
 import asyncio
+import logging
 from collections.abc import Iterator
+from datetime import timedelta
 
 from kit.errors import Contended, VersionConflict
 from kit.ids import derived_id
@@ -11,6 +13,7 @@ from schemas.shapes import FileState
 from schemas.validate import SubmissionCleared
 from services.validate.models import BATCHES, STUDIES, TALLIES, BatchDoc, FileRecord, FilesGone, TallyDoc
 
+_log = logging.getLogger(__name__)
 _TRIES = 50
 _BATCHES_MAX = 100_000
 _STATES = {"documents": FileState.DOCUMENT, "quarantine": FileState.QUARANTINED}
@@ -25,10 +28,15 @@ def gone(doc: TallyDoc | None, file: FileRecord) -> FilesGone | None:
 
 async def submission_expired(kit: Kit, event: SubmissionExpired) -> None:
     """Its files of this kind are gone from here on; deleting them follows from the event. A submission that
-    changed since it was decided, or a study of it that has images again, leaves everything as it is."""
+    changed since it was decided, or a study of it that has images again, leaves everything as it is; so does
+    one that is heard of too late, for whoever decided may have thought better of it."""
+    last = event.not_after or event.time + timedelta(days=1)
     for _ in range(_TRIES):
         doc = await kit.documents.get(TALLIES, event.submission_id)
         if doc is None or event.rule in doc.gone or not await _as_decided(kit, doc, event):
+            return
+        if kit.clock() > last:
+            _log.warning("files of %s stay: that they may go was heard of too late", event.submission_id)
             return
         batches = await _batches(kit, event.submission_id, event.rule)
         sizes = [size for batch in batches for _, size in _objects(batch, event.rule)]

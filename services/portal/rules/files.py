@@ -6,16 +6,18 @@ from when every file of it had its state.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from kit.errors import NotFound
 from services.portal.models import Case
-from services.portal.rules.retention import limit
+from services.portal.rules.retention import EVERY, limit
 from services.portal.tracking.models import FilesGone, StudyLeft, Track
 
 FileRule = Literal["documents", "quarantine"]
 FILE_RULES: tuple[FileRule, ...] = ("documents", "quarantine")
+WITHIN = timedelta(days=1)
+"""Files that were let go are removed within that time, or stay."""
 
 
 def rule_of(text: str) -> FileRule:
@@ -45,6 +47,13 @@ def rule_allows(track: Track | None, rule: FileRule, days: int | None, now: date
     """Whether these files may go now by what the submission's own track says."""
     spare = since(track, rule) if track is not None else None
     return spare is not None and days is not None and spare < limit(days, now)
+
+
+def not_removed(track: Track, rule: FileRule, days: int | None, now: datetime) -> bool:
+    """Whether files that were let go stayed all the same: nobody removes them any more. An hour is for clocks
+    that differ; once nothing may go by the policy, nobody waits for it."""
+    decided = track.leaving.get(rule)
+    return decided is not None and now > decided + WITHIN + (EVERY if days is not None else timedelta())
 
 
 def take_left(track: Track, study_id: str, left: StudyLeft) -> bool:

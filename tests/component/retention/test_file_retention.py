@@ -1,5 +1,6 @@
 """Documents and files put aside go by days of their own, once no study of theirs has images here."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +18,7 @@ from services.portal.retention_files_ledger import keep, release
 from services.portal.retention_models import FileExpiry
 from services.portal.sharing import Wish, share
 from services.portal.tracking.models import TRACKS, Track
-from services.validate import reading, tasks
+from services.validate import clearing, reading, tasks
 from services.validate.clearing import clear_files, submission_expired
 from services.validate.jobs import BatchJob, BatchResult
 from services.validate.models import TALLIES
@@ -450,3 +451,105 @@ async def test_over_http_and_on_the_pages(room: Room):
         assert "The documents were removed here" in page.text
         page = await ask("GET", "/admin/storage")
         assert "that went lately" in page.text
+
+
+def _deaf(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """validate does not act on what it hears, as if it were down; until the answer is called."""
+    right = clearing._as_decided
+
+    async def never(*_: Any) -> bool:
+        return False
+
+    monkeypatch.setattr(clearing, "_as_decided", never)
+    return lambda: monkeypatch.setattr(clearing, "_as_decided", right)
+
+
+async def _decided_unheard(room: Room, hears: Callable[[], None]) -> tuple[str, SubmissionExpired]:
+    """A submission whose document was let go, which validate has yet to hear."""
+    submission = await send(room, PDF)
+    await policy(room, documents_days=1)
+    await room.go(days=2)
+    await announce_and_go(room)
+    assert set((await track(room, submission)).leaving) == {"documents"}
+    hears()
+    return submission, await only(room, "submission-expired")
+
+
+async def _removing(room: Room) -> int:
+    return len(await room.retention.files.listed("removing"))
+
+
+async def test_off_means_off_for_what_was_decided_and_not_done(
+    room: Room, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    submission, late = await _decided_unheard(room, _deaf(monkeypatch))
+    await policy(room)
+    await room.go(hours=24)
+    with pytest.raises(Stale, match="being removed"):
+        await keep(room.kit, CHIEF, submission, "documents")
+    room.clock.go(minutes=1)
+    await room.look()
+    assert ((await track(room, submission)).leaving, await _removing(room)) == ({}, 0)
+    await submission_expired(room.kit, late)
+    await submission_expired(room.kit, late.model_copy(update={"not_after": None}))
+    await settle(room.kit)
+    assert kept(room, submission) == 1
+    assert caplog.text.count("heard of too late") == 2
+    await keep(room.kit, CHIEF, submission, "documents")
+    assert (await track(room, submission)).kept == ["documents"]
+
+
+async def test_what_was_not_removed_in_time_is_announced_anew(room: Room, monkeypatch: pytest.MonkeyPatch):
+    submission, _ = await _decided_unheard(room, _deaf(monkeypatch))
+    await room.go(hours=25)
+    assert await _removing(room) == 1
+    await room.go(hours=2)
+    assert await _removing(room) == 0
+    [again] = await announced(room)
+    assert again.due_at is not None
+    assert again.due_at > room.clock() + timedelta(hours=46)
+    await announce_and_go(room)
+    assert kept(room, submission) == 0
+    assert (await track(room, submission)).let_go == 2
+
+
+async def test_within_the_day_it_is_still_carried_out(room: Room, monkeypatch: pytest.MonkeyPatch):
+    submission, late = await _decided_unheard(room, _deaf(monkeypatch))
+    room.clock.now = late.time + timedelta(hours=24)
+    await submission_expired(room.kit, late)
+    await settle(room.kit)
+    assert kept(room, submission) == 0
+    assert late.not_after == room.clock()
+
+
+async def test_what_validate_says_counts_however_late_it_is_heard(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+):
+    submission, late = await _decided_unheard(room, _deaf(monkeypatch))
+    await policy(room)
+    await room.go(hours=25)
+    await keep(room.kit, CHIEF, submission, "documents")
+    room.clock.now, now = late.time, room.clock.now
+    await submission_expired(room.kit, late)
+    room.clock.now = now
+    await settle(room.kit)
+    assert kept(room, submission) == 0
+    assert set((await track(room, submission)).gone) == {"documents"}
+    assert [one.state for one, _ in await room.retention.files.listed("removed")] == ["removed"]
+    assert await room.retention.files.listed("kept") == []
+
+
+async def test_cut_off_before_its_line_said_so_a_look_does_not_lose_it(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+):
+    hears = _deaf(monkeypatch)
+    submission, _ = await _decided_unheard(room, hears)
+    [(line, _)] = await room.retention.files.listed("removing")
+    line.state = "announced"
+    await room.kit.documents.save(retention_files.FILE_EXPIRIES, line)
+    await room.go(hours=1)
+    [still] = await announced(room)
+    await room.retention.files.expire(still)
+    assert await _removing(room) == 1
+    await room.go(hours=26)
+    assert (await track(room, submission)).leaving == {}
