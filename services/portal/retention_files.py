@@ -82,10 +82,9 @@ class Files:
 
     async def look(self, policy: Policy, now: datetime) -> bool:
         """Announce what may go, and take back what may not any more. True when some are left for later."""
-        if not policy.tracks_caught_up:
-            await ledger.catch_up(self._kit)
-            policy.tracks_caught_up = True
         await self._judge(policy, now)
+        policy.tracks_from = await ledger.catch_up(self._kit, policy, now)
+        policy.tracks_caught_up = True
         await ledger.finish_keeping(self._kit)
         left = MOST_A_LOOK
         for rule, number in policy.file_days.items():
@@ -151,6 +150,11 @@ class Files:
         if back := rules.came_back(track, cases.values()):
             await ledger.came_back(self._kit, track.id, back)
             return None
+        for case in cases.values():
+            if (since := rules.left(case)) is not None:
+                rules.take_left(track, case.id, since)
+        if not rules.rule_allows(track, rule, policy.file_days[rule], now):
+            return None  # it left again only lately
         for study_id in cases:
             if await shared_until(self._kit, study_id) is not None:
                 return None

@@ -1,17 +1,18 @@
 """The ledger of documents and files put aside: what persons keep, what came back, and what went."""
 
+import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import datetime
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime
 
-from kit.documents.port import Range
+from kit.documents.port import Range, Where
 from kit.errors import Contended, NotFound, Stale, VersionConflict
 from kit.identity import Principal
 from kit.service import Kit
 from schemas.validate import SubmissionCleared
 from services.portal.accounts import record
 from services.portal.models import CASES
-from services.portal.retention_models import FILE_EXPIRIES, FileExpiry, file_expiry_id
+from services.portal.retention_models import FILE_EXPIRIES, FileExpiry, Policy, file_expiry_id
 from services.portal.rules import files as rules
 from services.portal.rules.files import FILE_RULES, FileRule
 from services.portal.rules.retention import EVERY
@@ -20,6 +21,8 @@ from services.portal.tracking.models import TRACKS, Track
 _log = logging.getLogger(__name__)
 _TRIES = 20
 _PAGE = 200
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+CAUGHT_UP_A_LOOK = 2000
 
 
 async def keep(kit: Kit, who: Principal, submission_id: str, rule: FileRule, reason: str = "") -> None:
@@ -52,8 +55,12 @@ async def finish_keeping(kit: Kit) -> None:
     """What is in the list of what is kept is kept."""
     async for expiry in lines(kit, "kept"):
         track = await kit.documents.get(TRACKS, expiry.submission_id)
-        if track is not None and not _lost(track, expiry.rule) and expiry.rule not in track.kept:
-            await _mark(kit, expiry.submission_id, expiry.rule, kept=True)
+        if track is None or _lost(track, expiry.rule) or expiry.rule in track.kept:
+            continue
+        now = await kit.documents.get(FILE_EXPIRIES, expiry.id)
+        if now is not None and now.state == "kept":
+            with contextlib.suppress(Stale):  # let go at the same moment
+                await _mark(kit, expiry.submission_id, expiry.rule, kept=True)
 
 
 async def cleared(kit: Kit, event: SubmissionCleared) -> None:
@@ -81,41 +88,49 @@ async def take_back(kit: Kit, judged: Track, rule: FileRule) -> None:
     await _change(kit, judged.id, change)
 
 
-async def came_back(kit: Kit, submission_id: str, studies: Sequence[str]) -> None:
-    """Images of these came again: the submission's files stay with them. Where they were being removed,
-    what validate says of that counts."""
+async def came_back(kit: Kit, submission_id: str, back: Mapping[str, int]) -> None:
+    """Images of these studies came again, with that revision: the submission's files stay with them. Where
+    they were being removed, what validate says of that counts."""
+    await _change(kit, submission_id, lambda track: rules.take_back(track, back))
+
+
+async def catch_up(kit: Kit, policy: Policy, now: datetime) -> datetime | None:
+    """What a version before this one did not note, or what was heard in an order that left it out: which
+    studies left, and what was let go and is nowhere in the list. The first time of all submissions, then of
+    some at every look, in the order they were opened. Returns from where the next look goes on.
+    """
+    cursor, seen = None, 0
+    first = policy.tracks_from or _LONG_AGO
+    where: Where = {"opened_at": Range(low=first)} if policy.tracks_caught_up else {}
+    while True:
+        page = await kit.documents.find(TRACKS, where, order="opened_at", limit=_PAGE, cursor=cursor)
+        for track in page.items:
+            if not rules.counts(track):
+                await _catch_up(kit, track, policy, now)
+        cursor, seen = page.cursor, seen + len(page.items)
+        if cursor is None:
+            return None
+        if policy.tracks_caught_up and seen >= CAUGHT_UP_A_LOOK:
+            return page.items[-1].opened_at
+
+
+async def _catch_up(kit: Kit, known: Track, policy: Policy, now: datetime) -> None:
+    cases = [await kit.documents.get(CASES, study_id) for study_id in known.studies]
+    found = {case.id: since for case in cases if case is not None and (since := rules.left(case)) is not None}
 
     def change(track: Track) -> bool:
-        for study_id in studies:
-            track.left.pop(study_id, None)
-        track.leaving.clear()
-        return True
+        before = track.model_copy(deep=True)
+        for study_id, since in found.items():
+            if study_id in track.studies:
+                rules.take_left(track, study_id, since)
+        for rule in FILE_RULES:
+            if rules.not_removed(track, rule, policy.file_days[rule], now):
+                del track.leaving[rule]
+        rules.refresh(track)
+        return track != before
 
-    await _change(kit, submission_id, change)
-
-
-async def catch_up(kit: Kit) -> None:
-    """Submissions saved by a version that did not note which studies left."""
-    cursor = None
-    while True:
-        page = await kit.documents.find(TRACKS, {}, order="opened_at", limit=_PAGE, cursor=cursor)
-        for track in page.items:
-            if track.tally.document or track.tally.quarantined:
-                await _catch_up(kit, track)
-        cursor = page.cursor
-        if cursor is None:
-            return
-
-
-async def _catch_up(kit: Kit, track: Track) -> None:
-    before = track.model_copy(deep=True)
-    for study_id in track.studies:
-        left = rules.left(await kit.documents.get(CASES, study_id))
-        if left is not None:
-            rules.take_left(track, study_id, left)
-    rules.refresh(track)
-    if track != before:
-        await kit.documents.save(TRACKS, track)
+    if change(known):
+        await _change(kit, known.id, change)
 
 
 async def tracks(kit: Kit, rule: FileRule, before: datetime) -> AsyncIterator[Track]:

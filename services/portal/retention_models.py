@@ -33,7 +33,9 @@ class Policy(TaskDoc):
     doubts: int = Field(default=0, description="such looks in a row")
     caught_up: bool = Field(default=False, description="cases of earlier versions know when they are spare")
     tracks_caught_up: bool = Field(default=False, description="and submissions know which studies have left")
-
+    tracks_from: Instant | None = Field(
+        default=None, description="every look makes sure of that for some more: those opened since then"
+    )
     capped: list[str] = Field(
         default=[], description="studies, files: of which the last look announced as many as it may"
     )

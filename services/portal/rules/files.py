@@ -57,10 +57,13 @@ def not_removed(track: Track, rule: FileRule, days: int | None, now: datetime) -
 
 
 def take_left(track: Track, study_id: str, left: StudyLeft) -> bool:
-    """False when that, or something later, is known of the study."""
+    """False when that, or something later, is known of the study. What was let go when something earlier was
+    known is not: validate finds the study changed."""
     known = track.left.get(study_id)
     if known is not None and known.revision >= left.revision:
         return False
+    if known is not None:
+        track.leaving.clear()
     track.left[study_id] = left
     refresh(track)
     return True
@@ -82,16 +85,37 @@ def left(case: Case | None) -> StudyLeft | None:
     return StudyLeft(revision=case.study.revision, time=case.gone.time)
 
 
-def came_back(track: Track, cases: Iterable[Case]) -> list[str]:
-    """Studies of which images came after those were removed that the track knows of."""
-    return [
-        case.id
+def came_back(track: Track, cases: Iterable[Case]) -> dict[str, int]:
+    """Studies of which images came after those were removed that the track knows of; each with the revision
+    that has them."""
+    return {
+        case.id: case.study.revision
         for case in cases
         if case.id in track.left
         and case.study is not None
         and case.gone is None
         and case.study.revision > track.left[case.id].revision
+    }
+
+
+def take_back(track: Track, back: Mapping[str, int]) -> bool:
+    """These studies had images at that revision. False when nothing earlier than that is known: they may
+    have left once more since."""
+    stale = [
+        one for one, revision in back.items() if one in track.left and track.left[one].revision < revision
     ]
+    for study_id in stale:
+        del track.left[study_id]
+    if stale:
+        track.leaving.clear()
+        refresh(track)
+    return bool(stale)
+
+
+def counts(track: Track) -> bool:
+    """Whether days count for all of its files that are here and nobody keeps."""
+    here = [rule for rule in FILE_RULES if number(track, rule) and rule not in {*track.gone, *track.kept}]
+    return all(since(track, rule) is not None for rule in here)
 
 
 def revisions(track: Track, cases: Mapping[str, Case]) -> dict[str, int] | None:

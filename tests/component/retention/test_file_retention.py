@@ -1,6 +1,6 @@
 """Documents and files put aside go by days of their own, once no study of theirs has images here."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -11,12 +11,13 @@ from kit.errors import PermanentError, Stale
 from kit.objects.port import Objects
 from schemas.portal import SubmissionExpired
 from schemas.shapes import Tally
-from schemas.validate import SubmissionCleared
+from schemas.validate import StudyRemoved, SubmissionCleared
 from services.portal import retention_files, retention_files_ledger
 from services.portal.models import AUDIT
 from services.portal.retention_files_ledger import keep, release
 from services.portal.retention_models import FileExpiry
 from services.portal.sharing import Wish, share
+from services.portal.tracking.handlers import study_removed
 from services.portal.tracking.models import TRACKS, Track
 from services.validate import clearing, reading, tasks
 from services.validate.clearing import clear_files, submission_expired
@@ -553,3 +554,103 @@ async def test_cut_off_before_its_line_said_so_a_look_does_not_lose_it(
     assert await _removing(room) == 1
     await room.go(hours=26)
     assert (await track(room, submission)).leaving == {}
+
+
+async def test_a_study_whose_removal_was_not_heard_in_order_is_made_up_for(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+):
+    """study-removed came before it was known that this submission brought the study: nothing was noted."""
+    sent = [(await left(room, f"1.2.{number}", PDF))[0] for number in (1, 2, 3)]
+    for submission in sent:
+        known = await track(room, submission)
+        known.left, known.documents_since = {}, None
+        await room.kit.documents.save(TRACKS, known)
+    monkeypatch.setattr(retention_files_ledger, "_PAGE", 2)
+    monkeypatch.setattr(retention_files_ledger, "CAUGHT_UP_A_LOOK", 2)
+    await policy(room, documents_days=5)
+    counted = []
+    for _ in range(3):
+        await room.look()
+        counted.append(sum([(await track(room, one)).documents_since is not None for one in sent]))
+    assert counted[0] < 3
+    assert counted[-1] == 3
+
+
+async def test_images_that_left_once_more_before_a_look_hold_nothing_up(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+):
+    submission, study = await left(room, "1.2.1", PDF)
+    hears = _deaf(monkeypatch)
+    await policy(room, documents_days=5)
+    await room.go(days=6)
+    await room.go(hours=49)
+    await room.expire()
+    assert set((await track(room, submission)).leaving) == {"documents"}
+    hears()
+    # came, was declined and went again, all of it by hand and between two looks
+    case = await room.case(study)
+    assert case.study is not None
+    event = StudyRemoved.first(
+        time=room.clock(), key=study, correlation_id=study, study_id=study, rule="declined",
+        revision=case.study.revision + 2, generation=3, bytes=1,
+    )  # fmt: skip
+    await study_removed(room.kit, event)
+    known = await track(room, submission)
+    assert (known.leaving, known.left[study].revision) == ({}, case.study.revision + 2)
+    await keep(room.kit, CHIEF, submission, "documents")
+
+
+async def test_days_count_anew_from_when_images_left_once_more(room: Room):
+    submission, study = await left(room, "1.2.1", PDF)
+    await policy(room, documents_days=5)
+    await room.go(days=6)
+    case = await room.case(study)
+    assert case.study is not None
+    assert case.gone is not None
+    case.study = case.study.model_copy(update={"revision": case.study.revision + 2})
+    case.gone = case.gone.model_copy(update={"time": room.clock()})
+    await room.kit.documents.save(retention_files.CASES, case)
+    await room.go(hours=49)
+    await room.expire()
+    assert kept(room, submission) == 1
+    assert (await announced(room), (await track(room, submission)).leaving) == ([], {})
+
+
+async def test_what_was_released_while_a_look_went_on_is_not_kept(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+):
+    submission = await send(room, PDF)
+    await keep(room.kit, CHIEF, submission, "documents")
+    listed = [one async for one in retention_files_ledger.lines(room.kit, "kept")]
+    await release(room.kit, CHIEF, submission, "documents")
+
+    async def stale(*_: Any) -> AsyncIterator[FileExpiry]:
+        for one in listed:
+            yield one
+
+    monkeypatch.setattr(retention_files_ledger, "lines", stale)
+    await retention_files_ledger.finish_keeping(room.kit)
+    assert (await track(room, submission)).kept == []
+
+
+async def test_what_goes_while_it_is_being_kept_breaks_off_no_look(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+):
+    submission = await send(room, PDF)
+    await keep(room.kit, CHIEF, submission, "documents")
+    known = await track(room, submission)
+    known.kept = []
+    await room.kit.documents.save(TRACKS, known)
+    read = type(room.kit.documents).get
+
+    async def goes_meanwhile(self: Any, collection: Any, doc_id: str) -> Any:
+        if collection is retention_files.FILE_EXPIRIES:
+            now = await read(self, TRACKS, submission)
+            now.leaving["documents"] = room.clock()
+            await self.save(TRACKS, now)
+        return await read(self, collection, doc_id)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(room.kit.documents), "get", goes_meanwhile)
+        await retention_files_ledger.finish_keeping(room.kit)
+    assert (await track(room, submission)).kept == []

@@ -109,7 +109,46 @@ def test_the_studies_themselves_are_asked():
     assert files.revisions(found, {"s1": case(4, gone=True)}) == {"s1": 4}
     assert files.revisions(found, {"s1": case(5, gone=False)}) is None
     assert files.revisions(found, {}) is None
-    assert files.came_back(found, [case(5, gone=False)]) == ["s1"]
-    assert files.came_back(found, [case(3, gone=False)]) == [], "it has not heard of the removal yet"
-    assert files.came_back(found, [case(4, gone=True)]) == []
+    assert files.came_back(found, [case(5, gone=False)]) == {"s1": 5}
+    assert files.came_back(found, [case(3, gone=False)]) == {}, "it has not heard of the removal yet"
+    assert files.came_back(found, [case(4, gone=True)]) == {}
     assert files.left(None) is None
+
+
+def test_only_what_was_known_before_the_images_came_back_is_taken_back():
+    found = track(left={"s1": StudyLeft(revision=7, time=LATER)}, leaving={"documents": LATER})
+    assert not files.take_back(found, {"s1": 6, "s2": 9})
+    assert (set(found.left), set(found.leaving)) == ({"s1"}, {"documents"})
+    assert files.take_back(found, {"s1": 8})
+    assert (found.left, found.leaving, both(found)) == ({}, {}, [None, None])
+
+
+def test_what_was_let_go_before_the_study_left_once_more_is_not():
+    found = track(left={"s1": LEFT}, leaving={"documents": LATER})
+    assert files.take_left(found, "s1", StudyLeft(revision=6, time=LATER + timedelta(days=1)))
+    assert found.leaving == {}
+    assert both(found) == [LATER + timedelta(days=1)] * 2
+
+
+def test_what_was_let_go_is_waited_for_a_day_and_an_hour_unless_the_policy_is_off():
+    found = track(leaving={"documents": NOW})
+    day, hour = timedelta(days=1), timedelta(hours=1)
+    assert not files.not_removed(found, "documents", None, NOW + day)
+    assert files.not_removed(found, "documents", None, NOW + day + timedelta(seconds=1))
+    assert not files.not_removed(found, "documents", 30, NOW + day + hour)
+    assert files.not_removed(found, "documents", 30, NOW + day + hour + timedelta(seconds=1))
+    assert not files.not_removed(found, "quarantine", None, NOW + 9 * day)
+
+
+@pytest.mark.parametrize(
+    ("fields", "counts"),
+    [
+        ({"left": {"s1": LEFT}}, True),
+        ({}, False),
+        ({"left": {"s1": LEFT}, "leaving": {"documents": NOW}}, False),
+        ({"kept": ["documents", "quarantine"]}, True),
+        ({"tally": Tally(sent=1, stored=1)}, True),
+    ],
+)
+def test_what_counts_needs_no_second_look(fields: dict[str, Any], counts: bool):
+    assert files.counts(track(**fields)) is counts
