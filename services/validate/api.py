@@ -142,7 +142,7 @@ async def _files(
         records = records_of(batch)
         start = skip if row["place"] == place else 0
         chosen = records[start : start + limit - len(found)]
-        found.extend(_shown(doc, record) for record in chosen)
+        found.extend(_shown(doc, batch.id, record) for record in chosen)
         if start + len(chosen) < len(records):
             return found, f"{row['place']}:{start + len(chosen)}"
     return found, None
@@ -161,8 +161,8 @@ def _position(cursor: str | None) -> tuple[str, int]:
     return place, int(skip)
 
 
-def _shown(doc: TallyDoc, record: FileRecord) -> FileOutcome:
-    removed = gone(doc, record)
+def _shown(doc: TallyDoc, batch_id: str, record: FileRecord) -> FileOutcome:
+    removed = gone(doc, batch_id, record.state, packed=bool(record.pack_id))
     code = record.code or ("merging" if record.state is FileState.WAITING else "")
     return FileOutcome(
         file=record.id,

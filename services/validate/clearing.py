@@ -11,7 +11,7 @@ from kit.service import Kit
 from schemas.portal import SubmissionExpired
 from schemas.shapes import FileState
 from schemas.validate import SubmissionCleared
-from services.validate.models import BATCHES, STUDIES, TALLIES, BatchDoc, FileRecord, FilesGone, TallyDoc
+from services.validate.models import BATCHES, STUDIES, TALLIES, BatchDoc, FilesGone, TallyDoc
 
 _log = logging.getLogger(__name__)
 _TRIES = 50
@@ -20,10 +20,12 @@ _STATES = {"documents": FileState.DOCUMENT, "quarantine": FileState.QUARANTINED}
 """By rule, which is also the zone where such files lie."""
 
 
-def gone(doc: TallyDoc | None, file: FileRecord) -> FilesGone | None:
-    """When and with what this file was removed; None while it is here, or where it never was kept."""
-    rule = next((rule for rule, state in _STATES.items() if state == file.state), "")
-    return doc.gone.get(rule) if doc is not None and not file.pack_id else None
+def gone(doc: TallyDoc, batch_id: str, state: FileState, *, packed: bool = False) -> FilesGone | None:
+    """When and with what a file of this batch was removed; None while it is here, or where it never was
+    kept. `packed`: it lies in a pack."""
+    rule = next((rule for rule, kind in _STATES.items() if kind == state), "")
+    removed = doc.gone.get(rule)
+    return removed if removed is not None and not packed and batch_id in removed.batches else None
 
 
 async def submission_expired(kit: Kit, event: SubmissionExpired) -> None:

@@ -19,6 +19,7 @@ from kit.identity import Principal
 from kit.ids import derived_id
 from kit.service import Caller, Kit
 from schemas.shapes import FileState
+from services.validate.clearing import gone
 from services.validate.models import BATCHES, TALLIES, TallyDoc
 
 _SHOWN = {
@@ -63,21 +64,20 @@ def routes(kit: Kit) -> APIRouter:
     @router.get("/api/submissions/{submission_id}/documents")
     async def documents(submission_id: str, who: Principal = Caller) -> Papers:
         """What came beside the images, without the disc's own index."""
-        removed = (await _required(kit, submission_id, who)).gone.get("documents")
-        since = removed.time if removed is not None else None
-        found = [_paper(submission_id, row, since) for row in await _records(kit, submission_id)]
-        return Papers(documents=found)
+        tally = await _required(kit, submission_id, who)
+        rows = await _records(kit, submission_id)
+        return Papers(documents=[_paper(submission_id, row, _removed_at(tally, row)) for row in rows])
 
     @router.get("/files/{submission_id}/{document_id}")
     async def document(
         submission_id: str, document_id: str, show: bool = False, who: Principal = Caller
     ) -> Response:
         """The bytes of one, to keep or (`show=yes`) to look at."""
-        removed = (await _required(kit, submission_id, who)).gone.get("documents")
+        tally = await _required(kit, submission_id, who)
         row = next((row for row in await _records(kit, submission_id) if row["id"] == document_id), None)
         if row is None:
             raise NotFound("no-document", "There is no such document here.")
-        if removed is not None:
+        if _removed_at(tally, row) is not None:
             raise Gone(
                 "document-removed",
                 "This document was removed here by the hospital’s policy. Ask the sender to send it again.",
@@ -122,8 +122,15 @@ async def _records(kit: Kit, submission_id: str) -> list[dict[str, Any]]:
         for file in row["files"]:
             if file["state"] == FileState.DOCUMENT and file["kind"] != "dicomdir" and len(found) < _MOST:
                 name = file["path"].replace("\\", "/").rpartition("/")[2][:200] or "document"
-                found.append({**file, "id": derived_id(row["id"], file["id"]), "name": name})
+                file_id = derived_id(row["id"], file["id"])
+                found.append({**file, "id": file_id, "name": name, "batch": row["id"]})
     return found
+
+
+def _removed_at(tally: TallyDoc, row: dict[str, Any]) -> datetime | None:
+    """What came with a batch that was settled later is here."""
+    removed = gone(tally, row["batch"], FileState.DOCUMENT)
+    return removed.time if removed is not None else None
 
 
 def _paper(submission_id: str, row: dict[str, Any], removed_at: datetime | None) -> Paper:

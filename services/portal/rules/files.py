@@ -29,7 +29,8 @@ def rule_of(text: str) -> FileRule:
 
 
 def number(track: Track, rule: str) -> int:
-    """How many such files came."""
+    """How many such files came. Images put aside because they conflict with others are never among those
+    that may go: they keep their study, and the study what came with it."""
     return track.tally.document if rule == "documents" else track.tally.quarantined
 
 

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from kit.errors import PermanentError, Stale
+from kit.ids import derived_id
 from kit.objects.port import Objects
 from schemas.portal import SubmissionExpired
 from schemas.shapes import Tally
@@ -22,7 +23,7 @@ from services.portal.tracking.models import TRACKS, Track
 from services.validate import clearing, reading, tasks
 from services.validate.clearing import clear_files, submission_expired
 from services.validate.jobs import BatchJob, BatchResult
-from services.validate.models import TALLIES
+from services.validate.models import BATCHES, TALLIES
 from services.validate.reading import read_batch
 from tests.component.retention.conftest import CHIEF, Room, policy
 from tests.component.validate.files import dicom
@@ -654,3 +655,41 @@ async def test_what_goes_while_it_is_being_kept_breaks_off_no_look(
         patch.setattr(type(room.kit.documents), "get", goes_meanwhile)
         await retention_files_ledger.finish_keeping(room.kit)
     assert (await track(room, submission)).kept == []
+
+
+async def test_what_was_settled_after_the_clearing_is_not_said_to_have_gone(room: Room):
+    submission = await send(room, PDF)
+    await policy(room, documents_days=1)
+    await room.go(days=2)
+    await announce_and_go(room)
+    assert kept(room, submission) == 0
+    page = await room.kit.documents.find(BATCHES, {"submission_id": submission}, order="place", limit=9)
+    [batch] = page.items
+    late = batch.model_copy(update={"id": "late", "version": 0, "place": f"{batch.place}-late"})
+    await room.kit.documents.save(BATCHES, late)
+    room.kit.objects.put(f"documents/{submission}/{derived_id('late', late.files[0].id)}", [PDF])
+    transport = httpx.ASGITransport(app=room.app)
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://here", headers={"authorization": "Bearer chief"}
+    ) as client:
+        papers = (await client.get(f"/api/submissions/{submission}/documents")).json()["documents"]
+        assert [paper["removed_at"] is None for paper in papers] == [False, True]
+        assert [(await client.get(paper["address"])).status_code for paper in papers] == [410, 200]
+        outcome = (await client.get(f"/api/submissions/{submission}/outcome")).json()
+        assert [file["removed_at"] is None for file in outcome["files"]] == [False, True]
+
+
+@pytest.mark.usefixtures("fragile")
+async def test_an_image_put_aside_for_a_conflict_keeps_all_that_came_with_it(room: Room):
+    """It lies in its study, which stays: no figure and no line counts such images."""
+    changed = dicom(study="1.2.1", number=1, pixels=b"\5\6\7\x08")
+    submission = await send(room, changed, b"break", PDF, uid="1.2.1")
+    tally = await room.sender.tally(submission)
+    assert tally.tally.quarantined == 2
+    await room.decline(tally.studies[0])
+    await policy(room, documents_days=1, quarantine_days=1)
+    await room.go(days=90)
+    await room.expire()
+    assert await room.retention.files.figure({"documents": 1, "quarantine": 1}) == (0, 0)
+    assert await announced(room) == []
+    assert (kept(room, submission), kept(room, submission, "quarantine")) == (1, 1)
