@@ -693,3 +693,72 @@ async def test_an_image_put_aside_for_a_conflict_keeps_all_that_came_with_it(roo
     assert await room.retention.files.figure({"documents": 1, "quarantine": 1}) == (0, 0)
     assert await announced(room) == []
     assert (kept(room, submission), kept(room, submission, "quarantine")) == (1, 1)
+
+
+async def _saved_by_an_older_version(room: Room, submission: str) -> None:
+    """It does not know any of these fields."""
+    known = await track(room, submission)
+    new = {"left", "kept", "leaving", "gone", "let_go", "documents_since", "quarantine_since"}
+    plain = Track.model_validate(known.model_dump(exclude=new))
+    plain.version = known.version
+    await room.kit.documents.save(TRACKS, plain)
+
+
+async def test_what_an_older_version_drops_deletes_nothing_that_is_kept(room: Room):
+    submission = await send(room, PDF)
+    await policy(room, documents_days=1)
+    await keep(room.kit, CHIEF, submission, "documents")
+    for _ in range(3):
+        await _saved_by_an_older_version(room, submission)
+        await room.go(days=2)
+        await announce_and_go(room)
+    assert kept(room, submission) == 1
+    assert (await track(room, submission)).kept == ["documents"]
+    assert await room.kit.bus.read(topics=["submission-expired"]) == []
+
+
+async def test_what_an_older_version_drops_is_not_let_go_twice(room: Room):
+    submission = await send(room, PDF)
+    await policy(room, documents_days=1)
+    await room.go(days=2)
+    await announce_and_go(room)
+    assert kept(room, submission) == 0
+    await _saved_by_an_older_version(room, submission)
+    await room.go(days=3)
+    await announce_and_go(room)
+    await only(room, "submission-expired")
+    assert [one.state for one, _ in await room.retention.files.listed("removed")] == ["removed"]
+
+
+async def test_a_decision_that_an_older_version_drops_is_announced_anew(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+):
+    submission, _ = await _decided_unheard(room, _deaf(monkeypatch))
+    await _saved_by_an_older_version(room, submission)
+    await room.go(hours=2)
+    assert len(await announced(room)) == 1
+    assert await _removing(room) == 0
+    assert kept(room, submission) == 1
+    await room.go(days=9)
+    await announce_and_go(room)
+    await room.go(days=9)
+    await announce_and_go(room)
+    assert kept(room, submission) == 0
+
+
+async def test_who_kept_them_while_they_were_let_go_is_heard_when_nothing_went(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+):
+    """The line of the one came between the two saves of the other, who was told that it was too late."""
+    submission, _ = await _decided_unheard(room, _deaf(monkeypatch))
+    [(line, _)] = await room.retention.files.listed("removing")
+    line.state, line.account = "kept", "chief"
+    await room.kit.documents.save(retention_files.FILE_EXPIRIES, line)
+    await room.go(hours=25)
+    known = await track(room, submission)
+    assert (set(known.leaving), known.kept) == ({"documents"}, [])
+    await room.go(hours=1)
+    known = await track(room, submission)
+    assert (known.leaving, known.kept) == ({}, ["documents"])
+    await room.go(days=9)
+    assert kept(room, submission) == 1
