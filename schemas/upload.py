@@ -18,7 +18,9 @@ class SubmissionOpened(Event):
     recipients: tuple[Person, ...] = ()
     purpose: str = ""
     urgency: Literal["routine", "urgent"] = "routine"
-    note: str = Field(default="", description="what the sender says to whoever reads the images")
+    note: str = Field(
+        default="", description="what the sender says to whoever reads the images; it may name a patient"
+    )
     declared_files: int | None = Field(default=None, description="None: not known before closing")
 
 

@@ -81,6 +81,9 @@ class FileExpiry(TaskDoc):
     account: str = Field(default="", description="who keeps them")
     reason: str = ""
 
+    def goes_back_to(self) -> tuple[str, str]:
+        return self.submission_id, ""
+
 
 def file_expiry_id(submission_id: str, rule: FileRule) -> str:
     return f"{submission_id}-{rule}"

@@ -60,6 +60,7 @@ SERVICES = {"upload", "validate", "match", "portal", "view", "forward", "notify"
 MAY_NAME_PATIENTS = {
     *("hl7-received", "patient-changed", "patient-merged", "pack-written", "study-arrived", "study-updated"),
     *("study-matched", "study-unmatched", "study-decided"),
+    "submission-opened",  # in the sender's note, as people write them
 }
 
 
