@@ -74,7 +74,7 @@ def change_documents(house: House, submission: str) -> None:
         embedded = open_embedded(house.server.data, Site())
         tally = await embedded.kit.documents.get(TALLIES, submission)
         assert tally is not None
-        tally.gone["documents"] = FilesGone(time=utc_now(), files=1, bytes=9, batches=[])
+        tally.gone["documents"] = FilesGone(time=utc_now(), files=1, bytes=9, batches=[*tally.settled])
         await embedded.kit.documents.save(TALLIES, tally)
         await embedded.close()
 
