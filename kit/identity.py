@@ -16,6 +16,7 @@ from pydantic import Field
 
 from kit.clock import Clock
 from kit.documents.port import Collection, Doc, Documents, Has, Instant
+from kit.documents.walking import each
 from kit.errors import Forbidden, Unauthorized, VersionConflict
 from kit.sessions import GRANTS, SESSIONS, Grant, Kind, Session
 from schemas.shapes import Sender
@@ -180,24 +181,13 @@ class Identity:
 
     async def entitled(self, role: Role) -> list[Account]:
         """Every enabled account that has this right, of its own or by a group, by name."""
-        groups: dict[str, Group] = {}
-        cursor = None
-        while True:
-            group_page = await self._documents.find(GROUPS, limit=1000, cursor=cursor)
-            groups |= {group.id: group for group in group_page.items}
-            cursor = group_page.cursor
-            if cursor is None:
-                break
+        groups = {group.id: group async for group in each(self._documents, GROUPS, limit=1000)}
         found: list[Account] = []
-        while True:
-            page = await self._documents.find(ACCOUNTS, order="name", limit=1000, cursor=cursor)
-            for stored in page.items:
-                account = with_groups(stored, [groups[one] for one in stored.groups if one in groups])
-                if not account.disabled and Principal(account).may(role):
-                    found.append(account)
-            cursor = page.cursor
-            if cursor is None:
-                return found
+        async for stored in each(self._documents, ACCOUNTS, order="name", limit=1000):
+            account = with_groups(stored, [groups[one] for one in stored.groups if one in groups])
+            if not account.disabled and Principal(account).may(role):
+                found.append(account)
+        return found
 
     async def _cached(
         self, what: str, key: str, look: Callable[[str], Awaitable[Principal | None]]

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from kit.documents.port import Documents
+from kit.documents.walking import each
 from kit.metrics import DELIVERED_INSTANCES
 from kit.saying import say
 from schemas.envelope import Event
@@ -19,14 +20,8 @@ from services.forward.rules.states import Happening, advance
 
 async def ledgers_of(documents: Documents, delivery_id: str) -> list[Ledger]:
     """In the order of the delivery's packs."""
-    found: list[Ledger] = []
-    cursor: str | None = None
-    while True:
-        page = await documents.find(LEDGERS, {"delivery_id": delivery_id}, limit=500, cursor=cursor)
-        found += page.items
-        cursor = page.cursor
-        if cursor is None:
-            return sorted(found, key=lambda ledger: ledger.number)
+    found = [ledger async for ledger in each(documents, LEDGERS, {"delivery_id": delivery_id}, limit=500)]
+    return sorted(found, key=lambda ledger: ledger.number)
 
 
 def take_sums(delivery: Delivery, ledgers: Iterable[Ledger], tries: int) -> books.Sums:

@@ -1,6 +1,7 @@
 """The first step of a delivery: what is to be sent, and what earlier deliveries have settled already."""
 
 from kit.documents.port import Documents, In
+from kit.documents.walking import each
 from kit.errors import VersionConflict
 from kit.ids import derived_id
 from schemas.shapes import PackRef
@@ -56,14 +57,8 @@ async def plan(means: Means, delivery: Delivery) -> None:
 
 
 async def _others(documents: Documents, delivery: Delivery) -> list[Delivery]:
-    found: list[Delivery] = []
-    cursor: str | None = None
-    while True:
-        page = await documents.find(DELIVERIES, {"study_id": delivery.study_id}, limit=100, cursor=cursor)
-        found += [other for other in page.items if other.id != delivery.id]
-        cursor = page.cursor
-        if cursor is None:
-            return found
+    of_the_study = each(documents, DELIVERIES, {"study_id": delivery.study_id}, limit=100)
+    return [other async for other in of_the_study if other.id != delivery.id]
 
 
 async def _clear_the_way(means: Means, delivery: Delivery, others: list[Delivery]) -> bool:
@@ -88,12 +83,6 @@ async def _clear_the_way(means: Means, delivery: Delivery, others: list[Delivery
 async def _take_over(documents: Documents, made: dict[str, Ledger], earlier: list[str]) -> None:
     if not earlier:
         return
-    cursor: str | None = None
-    while True:
-        page = await documents.find(LEDGERS, {"delivery_id": In(earlier)}, limit=500, cursor=cursor)
-        for known in page.items:
-            if known.pack_id in made:
-                books.inherit(made[known.pack_id], known)
-        cursor = page.cursor
-        if cursor is None:
-            return
+    async for known in each(documents, LEDGERS, {"delivery_id": In(earlier)}, limit=500):
+        if known.pack_id in made:
+            books.inherit(made[known.pack_id], known)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from kit.documents.port import Collection, D
+from kit.documents.walking import each
 from kit.errors import NotFound, Refused, VersionConflict
 from kit.identity import ACCOUNTS, GROUPS, Account, Group, Principal, Role
 from kit.ids import derived_id, random_id
@@ -46,14 +47,7 @@ async def all_groups(kit: Kit) -> list[Group]:
 
 async def every(kit: Kit, collection: Collection[D], order: str | None = None) -> list[D]:
     """All of a collection that people keep, so that it never grows beyond thousands."""
-    found: list[D] = []
-    cursor: str | None = None
-    while True:
-        page = await kit.documents.find(collection, order=order, limit=_PAGE, cursor=cursor)
-        found += page.items
-        cursor = page.cursor
-        if cursor is None:
-            return found
+    return [found async for found in each(kit.documents, collection, order=order, limit=_PAGE)]
 
 
 async def make_account(kit: Kit, by: Principal, account: Account) -> Account:

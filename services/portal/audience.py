@@ -18,6 +18,7 @@ from kit.access import (
     submission_key,
 )
 from kit.documents.port import Documents, Has
+from kit.documents.walking import each
 from kit.errors import Contended, VersionConflict
 from kit.service import Kit
 from schemas.shapes import Person, Study
@@ -38,16 +39,8 @@ async def submission_opened(kit: Kit, event: SubmissionOpened) -> None:
             urgent=event.urgency == "urgent",
         )
         await documents.insert_many(ADDRESSED, [fresh])
-    cursor = None
-    while True:
-        page = await documents.find(
-            AUDIENCES, {"keys": Has(submission_key(event.submission_id))}, cursor=cursor
-        )
-        for audience in page.items:
-            await _bring(documents, audience.id, None)
-        cursor = page.cursor
-        if cursor is None:
-            return
+    async for audience in each(documents, AUDIENCES, {"keys": Has(submission_key(event.submission_id))}):
+        await _bring(documents, audience.id, None)
 
 
 async def study_changed(kit: Kit, event: StudyArrived | StudyUpdated) -> None:

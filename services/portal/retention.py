@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 from dataclasses import replace
-from datetime import datetime
 
 from kit.errors import Contended, TransientError, VersionConflict
 from kit.identity import Principal
@@ -24,6 +23,12 @@ from services.portal import retention_ledger as ledger
 from services.portal.accounts import record
 from services.portal.models import CASES, Case
 from services.portal.retention_files import Files
+from services.portal.retention_lines import (
+    listed,
+    may_go_on,
+    saved_policy,
+    try_later,
+)
 from services.portal.retention_look import look, spare
 from services.portal.retention_models import EXPIRIES, POLICIES, POLICY, Expiry, Figure, Policy
 from services.portal.rules import retention as rules
@@ -36,6 +41,7 @@ _COUNTED = 100_000
 _TRIES = 20
 _WATCHED_EVERY_S = 600.0
 MOST_AN_HOUR = 2000
+_MANY = "retention removes no more than %s studies an hour"
 
 
 class Retention:
@@ -48,7 +54,7 @@ class Retention:
             clock=kit.clock, owner=kit.owner, exclusive=kit.exclusive, concurrency=1,
         )  # fmt: skip
         self._removing: TaskRunner[Expiry] = TaskRunner(
-            kit.documents, EXPIRIES, work=self.expire, give_up=self._try_later,
+            kit.documents, EXPIRIES, work=self.expire, give_up=self._give_up,
             clock=kit.clock, owner=kit.owner, exclusive=kit.exclusive, concurrency=2,
         )  # fmt: skip
 
@@ -68,7 +74,7 @@ class Retention:
         await self._looking.stop()
 
     async def policy(self) -> Policy:
-        return await self._kit.documents.get(POLICIES, POLICY) or Policy(id=POLICY)
+        return await saved_policy(self._kit)
 
     async def change(
         self,
@@ -132,15 +138,8 @@ class Retention:
 
     async def listed(self, state: str, limit: int = 100) -> list[tuple[Expiry, Case | None]]:
         """Announced: the next first. Others: the newest first."""
-        announced = state == "announced"
-        page = await self._kit.documents.find(
-            EXPIRIES,
-            {"state": state},
-            order="due_at" if announced else "changed_at",
-            descending=not announced,
-            limit=limit,
-        )
-        return [(one, await self._kit.documents.get(CASES, one.id)) for one in page.items]
+        found = await listed(self._kit, EXPIRIES, state, limit)
+        return [(one, await self._kit.documents.get(CASES, one.id)) for one in found]
 
     async def keep(self, who: Principal, study_id: str, reason: str = "") -> None:
         """Keep the images of this study until somebody says otherwise. Raises NotFound, Stale."""
@@ -173,8 +172,8 @@ class Retention:
                 if await shared_until(self._kit, case.id) is not None:
                     await self._kit.documents.delete(EXPIRIES, expiry)
                     return
-                if not await self._may_go_on(expiry, policy, now):
-                    await self._try_later(expiry, "")
+                if not await may_go_on(self._kit, EXPIRIES, expiry, policy, MOST_AN_HOUR, _MANY):
+                    await try_later(self._kit, EXPIRIES, expiry)
                     return
                 case.leaving = now
                 event = StudyExpired.first(
@@ -206,17 +205,6 @@ class Retention:
             await self._kit.documents.save(POLICIES, policy)
             self._looking.poke()
 
-    async def _may_go_on(self, expiry: Expiry, policy: Policy, now: datetime) -> bool:
-        """By a clock that a look believed lately, after enough looks, and not too many at once."""
-        if not rules.believed(policy.trusted_at, now):
-            return False
-        if policy.looks - expiry.look < rules.looks_needed(expiry.hours):
-            return False
-        if await ledger.gone_lately(self._kit, MOST_AN_HOUR) >= MOST_AN_HOUR:
-            _log.warning("retention removes no more than %s studies an hour", MOST_AN_HOUR)
-            return False
-        return True
-
     async def _watch(self) -> None:
         while True:
             try:
@@ -229,6 +217,5 @@ class Retention:
         policy.due_at, policy.lease_until, policy.attempts = self._kit.clock() + EVERY, None, 0
         await self._kit.documents.save(POLICIES, policy)
 
-    async def _try_later(self, expiry: Expiry, reason: str) -> None:
-        expiry.due_at, expiry.lease_until, expiry.attempts = self._kit.clock() + EVERY, None, 0
-        await self._kit.documents.save(EXPIRIES, expiry)
+    async def _give_up(self, expiry: Expiry, reason: str) -> None:
+        await try_later(self._kit, EXPIRIES, expiry)

@@ -6,9 +6,10 @@ One save of the submission's track says that they go; validate looks once more, 
 """
 
 import logging
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from kit.documents.port import Range
+from kit.documents.walking import each
 from kit.errors import Contended, VersionConflict
 from kit.service import Kit
 from kit.tasks import TaskRunner
@@ -16,17 +17,25 @@ from schemas.portal import SubmissionExpired
 from schemas.validate import SubmissionCleared
 from services.portal import retention_files_ledger as ledger
 from services.portal.models import CASES
+from services.portal.retention_lines import (
+    announce,
+    bring_near,
+    forget,
+    lines,
+    listed,
+    may_go_on,
+    saved_policy,
+    try_later,
+)
 from services.portal.retention_models import (
     FILE_EXPIRIES,
-    POLICIES,
-    POLICY,
     FileExpiry,
     Policy,
     file_expiry_id,
 )
 from services.portal.rules import files as rules
 from services.portal.rules.files import FileRule
-from services.portal.rules.retention import EVERY, believed, limit, looks_needed
+from services.portal.rules.retention import limit
 from services.portal.sharing import shared_until
 from services.portal.tracking.models import TRACKS, Track
 
@@ -36,13 +45,14 @@ _COUNTED = 100_000
 MOST_A_LOOK = 2000
 """Announced at one look; the next one goes on."""
 MOST_AN_HOUR = 2000
+_MANY = "retention removes files of no more than %s submissions an hour"
 
 
 class Files:
     def __init__(self, kit: Kit) -> None:
         self._kit = kit
         self.runner: TaskRunner[FileExpiry] = TaskRunner(
-            kit.documents, FILE_EXPIRIES, work=self.expire, give_up=self._try_later,
+            kit.documents, FILE_EXPIRIES, work=self.expire, give_up=self._give_up,
             clock=kit.clock, owner=kit.owner, exclusive=kit.exclusive, concurrency=2,
         )  # fmt: skip
 
@@ -66,15 +76,8 @@ class Files:
 
     async def listed(self, state: str, limit: int = 100) -> list[tuple[FileExpiry, Track | None]]:
         """Announced: the next first. Others: the newest first."""
-        announced = state == "announced"
-        page = await self._kit.documents.find(
-            FILE_EXPIRIES,
-            {"state": state},
-            order="due_at" if announced else "changed_at",
-            descending=not announced,
-            limit=limit,
-        )
-        return [(one, await self._kit.documents.get(TRACKS, one.submission_id)) for one in page.items]
+        found = await listed(self._kit, FILE_EXPIRIES, state, limit)
+        return [(one, await self._kit.documents.get(TRACKS, one.submission_id)) for one in found]
 
     async def cleared(self, event: SubmissionCleared) -> None:
         """The ledger: what went, when and by which rule."""
@@ -90,7 +93,9 @@ class Files:
         for rule, number in policy.file_days.items():
             if number is None:
                 continue
-            async for track in ledger.tracks(self._kit, rule, limit(number, now)):
+            field = f"{rule}_since"
+            old = {field: Range(high=limit(number, now))}
+            async for track in each(self._kit.documents, TRACKS, old, order=field):
                 if left == 0:
                     _log.warning("retention announces files of no more than %s at a look", MOST_A_LOOK)
                     return True
@@ -101,15 +106,15 @@ class Files:
         """The announced hour has come: the files go, if they still may."""
         rule = expiry.rule
         for _ in range(_TRIES):
-            policy, now = await self._policy(), self._kit.clock()
+            policy, now = await saved_policy(self._kit), self._kit.clock()
             track = await self._kit.documents.get(TRACKS, expiry.submission_id)
             if track is None or rule not in track.leaving:
                 studies = await self._free(track, rule, policy, now)
                 if track is None or studies is None:
                     await self._kit.documents.delete(FILE_EXPIRIES, expiry)
                     return
-                if not await self._may_go_on(expiry, policy, now):
-                    await self._try_later(expiry, "")
+                if not await may_go_on(self._kit, FILE_EXPIRIES, expiry, policy, MOST_AN_HOUR, _MANY):
+                    await try_later(self._kit, FILE_EXPIRIES, expiry)
                     return
                 track.leaving[rule] = now
                 track.let_go += 1
@@ -135,9 +140,6 @@ class Files:
             return
         raise Contended("a submission's track")
 
-    async def _policy(self) -> Policy:
-        return await self._kit.documents.get(POLICIES, POLICY) or Policy(id=POLICY)
-
     async def _free(
         self, track: Track | None, rule: FileRule, policy: Policy, now: datetime
     ) -> dict[str, int] | None:
@@ -162,36 +164,25 @@ class Files:
 
     async def _judge(self, policy: Policy, now: datetime) -> None:
         """Look again at all that is to go."""
-        async for expiry in ledger.lines(self._kit, "announced"):
+        async for expiry in lines(self._kit, FILE_EXPIRIES, "announced"):
             track = await self._kit.documents.get(TRACKS, expiry.submission_id)
             if track is not None and expiry.rule in track.leaving:
                 continue  # cut off before the line said so: whoever takes it up again finishes it
             if await self._free(track, expiry.rule, policy, now) is None:
-                await ledger.forget(self._kit, expiry)
+                await forget(self._kit, FILE_EXPIRIES, expiry)
             else:
-                await self._bring_near(expiry, policy, now)
-        async for expiry in ledger.lines(self._kit, "removing"):
+                await bring_near(self._kit, FILE_EXPIRIES, expiry, policy, now)
+        async for expiry in lines(self._kit, FILE_EXPIRIES, "removing"):
             track = await self._kit.documents.get(TRACKS, expiry.submission_id)
             if track is None or (expiry.rule not in track.leaving and expiry.rule not in track.gone):
-                await ledger.forget(self._kit, expiry)
+                await forget(self._kit, FILE_EXPIRIES, expiry)
             elif expiry.rule in track.leaving:
                 found = [await self._kit.documents.get(CASES, study_id) for study_id in track.studies]
                 if back := rules.came_back(track, [case for case in found if case is not None]):
                     await ledger.came_back(self._kit, track.id, back)
                 elif rules.not_removed(track, expiry.rule, policy.file_days[expiry.rule], now):
                     await ledger.take_back(self._kit, track, expiry.rule)
-                    await ledger.forget(self._kit, expiry)
-
-    async def _bring_near(self, expiry: FileExpiry, policy: Policy, now: datetime) -> None:
-        """What a clock that was ahead had announced, or put off, is announced anew."""
-        latest = now + timedelta(hours=expiry.hours or policy.undo_hours)
-        if expiry.due_at is not None and expiry.due_at <= latest:
-            return
-        _put(expiry, policy, now)
-        try:
-            await self._kit.documents.save(FILE_EXPIRIES, expiry)
-        except VersionConflict:
-            return
+                    await forget(self._kit, FILE_EXPIRIES, expiry)
 
     async def _announce(self, track: Track, rule: FileRule, policy: Policy, now: datetime) -> bool:
         """True when it was announced now."""
@@ -204,29 +195,12 @@ class Files:
             id=expiry_id, submission_id=track.id, rule=rule, state="announced",
             files=rules.number(track, rule), changed_at=now,
         )  # fmt: skip
-        _put(expiry, policy, now)
+        announce(expiry, policy, now)
         try:
             await self._kit.documents.save(FILE_EXPIRIES, expiry)
         except VersionConflict:
             return False
         return True
 
-    async def _may_go_on(self, expiry: FileExpiry, policy: Policy, now: datetime) -> bool:
-        """By a clock that a look believed lately, after enough looks, and not too many at once."""
-        if not believed(policy.trusted_at, now):
-            return False
-        if policy.looks - expiry.look < looks_needed(expiry.hours):
-            return False
-        if await ledger.gone_lately(self._kit, MOST_AN_HOUR) >= MOST_AN_HOUR:
-            _log.warning("retention removes files of no more than %s submissions an hour", MOST_AN_HOUR)
-            return False
-        return True
-
-    async def _try_later(self, expiry: FileExpiry, reason: str) -> None:
-        expiry.due_at, expiry.lease_until, expiry.attempts = self._kit.clock() + EVERY, None, 0
-        await self._kit.documents.save(FILE_EXPIRIES, expiry)
-
-
-def _put(expiry: FileExpiry, policy: Policy, now: datetime) -> None:
-    expiry.changed_at, expiry.hours, expiry.look = now, policy.undo_hours, policy.looks
-    expiry.due_at, expiry.lease_until = now + timedelta(hours=policy.undo_hours), None
+    async def _give_up(self, expiry: FileExpiry, reason: str) -> None:
+        await try_later(self._kit, FILE_EXPIRIES, expiry)

@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from kit.documents.port import Range, Where
@@ -12,10 +12,10 @@ from kit.service import Kit
 from schemas.validate import SubmissionCleared
 from services.portal.accounts import record
 from services.portal.models import CASES
+from services.portal.retention_lines import forget, lines, put
 from services.portal.retention_models import FILE_EXPIRIES, FileExpiry, Policy, file_expiry_id
 from services.portal.rules import files as rules
 from services.portal.rules.files import FILE_RULES, FileRule
-from services.portal.rules.retention import EVERY
 from services.portal.tracking.models import TRACKS, Track
 
 _log = logging.getLogger(__name__)
@@ -48,12 +48,12 @@ async def release(kit: Kit, who: Principal, submission_id: str, rule: FileRule) 
     await _mark(kit, submission_id, rule, kept=False)
     expiry = await kit.documents.get(FILE_EXPIRIES, file_expiry_id(submission_id, rule))
     if expiry is not None and expiry.state == "kept":
-        await forget(kit, expiry)
+        await forget(kit, FILE_EXPIRIES, expiry)
 
 
 async def finish_keeping(kit: Kit) -> None:
     """What is in the list of what is kept is kept."""
-    async for expiry in lines(kit, "kept"):
+    async for expiry in lines(kit, FILE_EXPIRIES, "kept"):
         track = await kit.documents.get(TRACKS, expiry.submission_id)
         if track is None or _lost(track, expiry.rule) or expiry.rule in track.kept:
             continue
@@ -133,67 +133,9 @@ async def _catch_up(kit: Kit, known: Track, policy: Policy, now: datetime) -> No
         await _change(kit, known.id, change)
 
 
-async def tracks(kit: Kit, rule: FileRule, before: datetime) -> AsyncIterator[Track]:
-    """Submissions whose files of this kind are not needed since before that instant."""
-    field, cursor = f"{rule}_since", None
-    while True:
-        page = await kit.documents.find(
-            TRACKS, {field: Range(high=before)}, order=field, limit=_PAGE, cursor=cursor
-        )
-        for track in page.items:
-            yield track
-        cursor = page.cursor
-        if cursor is None:
-            return
-
-
-async def lines(kit: Kit, state: str) -> AsyncIterator[FileExpiry]:
-    """All that are in this state, a page at a time."""
-    cursor = None
-    while True:
-        page = await kit.documents.find(
-            FILE_EXPIRIES, {"state": state}, order="changed_at", limit=_PAGE, cursor=cursor
-        )
-        for expiry in page.items:
-            yield expiry
-        cursor = page.cursor
-        if cursor is None:
-            return
-
-
-async def gone_lately(kit: Kit, most: int) -> int:
-    """How many went, or began to go, within the time between two looks; counted no further than `most`."""
-    now = kit.clock()
-    lately = Range(low=now - EVERY, high=now + EVERY)
-    return sum(
-        [
-            await kit.documents.count(FILE_EXPIRIES, {"state": state, "changed_at": lately}, cap=most)
-            for state in ("removing", "removed")
-        ]
-    )
-
-
-async def forget(kit: Kit, expiry: FileExpiry) -> None:
-    """They stay; what somebody changed at the same moment counts."""
-    try:
-        await kit.documents.delete(FILE_EXPIRIES, expiry)
-    except VersionConflict:
-        return
-
-
 async def _put(kit: Kit, line: FileExpiry) -> None:
     """In place of whatever is known of these files; what has gone stays so."""
-    for _ in range(_TRIES):
-        known = await kit.documents.get(FILE_EXPIRIES, line.id)
-        if known is not None and known.state == "removed":
-            return
-        line.version = known.version if known is not None else 0
-        try:
-            await kit.documents.save(FILE_EXPIRIES, line)
-        except VersionConflict:
-            continue
-        return
-    raise Contended("a submission's retention")
+    await put(kit, FILE_EXPIRIES, line, lambda known: known.state == "removed", "a submission's retention")
 
 
 async def _mark(kit: Kit, submission_id: str, rule: FileRule, *, kept: bool) -> None:

@@ -1,20 +1,16 @@
 """The ledger of retention: what persons keep, and what went, when and by which rule."""
 
-from collections.abc import AsyncIterator
-
-from kit.documents.port import Range
 from kit.errors import Contended, NotFound, Stale, VersionConflict
 from kit.identity import Principal
 from kit.service import Kit
 from schemas.validate import StudyRemoved
 from services.portal.accounts import record
 from services.portal.models import CASES, Case
+from services.portal.retention_lines import lines, put
 from services.portal.retention_models import EXPIRIES, Expiry
-from services.portal.rules.retention import EVERY
 from services.portal.rules.state import refresh
 
 _TRIES = 20
-_PAGE = 200
 
 
 async def keep(kit: Kit, who: Principal, study_id: str, reason: str = "") -> None:
@@ -28,16 +24,8 @@ async def keep(kit: Kit, who: Principal, study_id: str, reason: str = "") -> Non
         id=study_id, state="kept", changed_at=kit.clock(), account=who.account.name, reason=reason[:200],
         generation=case.study.generation if case.study is not None else 1,
     )  # fmt: skip
-    for _ in range(_TRIES):
-        known = await kit.documents.get(EXPIRIES, study_id)
-        kept.version = known.version if known is not None else 0
-        try:
-            await kit.documents.save(EXPIRIES, kept)
-        except VersionConflict:
-            continue
-        await _mark(kit, study_id, kept=True)
-        return
-    raise Contended("a study's retention")
+    await put(kit, EXPIRIES, kept, lambda known: False, "a study's retention")
+    await _mark(kit, study_id, kept=True)
 
 
 async def release(kit: Kit, who: Principal, study_id: str) -> None:
@@ -59,7 +47,7 @@ async def release(kit: Kit, who: Principal, study_id: str) -> None:
 
 async def finish_keeping(kit: Kit) -> None:
     """What is in the list of kept studies is kept."""
-    async for expiry in lines(kit, "kept"):
+    async for expiry in lines(kit, EXPIRIES, "kept"):
         case = await kit.documents.get(CASES, expiry.id)
         if case is None or case.kept or case.leaving is not None or case.gone is not None:
             continue
@@ -68,49 +56,17 @@ async def finish_keeping(kit: Kit) -> None:
             await _mark(kit, expiry.id, kept=True)
 
 
-async def lines(kit: Kit, state: str) -> AsyncIterator[Expiry]:
-    """All that are in this state, a page at a time."""
-    cursor = None
-    while True:
-        page = await kit.documents.find(
-            EXPIRIES, {"state": state}, order="changed_at", limit=_PAGE, cursor=cursor
-        )
-        for expiry in page.items:
-            yield expiry
-        cursor = page.cursor
-        if cursor is None:
-            return
-
-
 async def removed(kit: Kit, event: StudyRemoved) -> None:
     """What went. An event that comes again changes nothing of what is known of newer images."""
-    for _ in range(_TRIES):
-        known = await kit.documents.get(EXPIRIES, event.study_id)
-        if known is not None and known.generation >= event.generation - (known.state == "removed"):
-            return
-        gone = Expiry(
-            id=event.study_id, state="removed", rule=event.rule, bytes=event.bytes, changed_at=event.time,
-            generation=event.generation - 1,
-        )  # fmt: skip
-        gone.version = known.version if known is not None else 0
-        try:
-            await kit.documents.save(EXPIRIES, gone)
-        except VersionConflict:
-            continue
-        return
-    raise Contended("a study's retention")
+    gone = Expiry(
+        id=event.study_id, state="removed", rule=event.rule, bytes=event.bytes, changed_at=event.time,
+        generation=event.generation - 1,
+    )  # fmt: skip
 
+    def newer(known: Expiry) -> bool:
+        return known.generation >= event.generation - (known.state == "removed")
 
-async def gone_lately(kit: Kit, most: int) -> int:
-    """How many went, or began to go, within the time between two looks; counted no further than `most`."""
-    now = kit.clock()
-    lately = Range(low=now - EVERY, high=now + EVERY)
-    return sum(
-        [
-            await kit.documents.count(EXPIRIES, {"state": state, "changed_at": lately}, cap=most)
-            for state in ("removing", "removed")
-        ]
-    )
+    await put(kit, EXPIRIES, gone, newer, "a study's retention")
 
 
 async def _case(kit: Kit, study_id: str) -> Case:

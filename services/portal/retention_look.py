@@ -6,15 +6,21 @@ the policy, which says that it is right.
 """
 
 import logging
-from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from kit.documents.port import Range, Where
+from kit.documents.walking import each
 from kit.errors import VersionConflict
 from kit.service import Kit
 from services.portal.models import CASES, Case
 from services.portal.retention_files import Files
-from services.portal.retention_ledger import finish_keeping, lines
+from services.portal.retention_ledger import finish_keeping
+from services.portal.retention_lines import (
+    announce,
+    bring_near,
+    forget,
+    lines,
+)
 from services.portal.retention_models import EXPIRIES, POLICIES, Expiry, Policy
 from services.portal.rules import retention as rules
 from services.portal.rules.retention import AGREEING, EVERY, RULES, Rule
@@ -22,7 +28,6 @@ from services.portal.rules.state import refresh
 from services.portal.sharing import shared_until
 
 _log = logging.getLogger(__name__)
-_PAGE = 200
 MOST_A_LOOK = 2000
 """Announced at one look; the next one goes on."""
 
@@ -67,39 +72,19 @@ def _believe(policy: Policy, now: datetime) -> bool:
 async def _judge(kit: Kit, policy: Policy, now: datetime) -> None:
     """Look again at all that is to go."""
     for state in ("announced", "shared"):
-        async for expiry in lines(kit, state):
+        async for expiry in lines(kit, EXPIRIES, state):
             case = await kit.documents.get(CASES, expiry.id)
             announced = state == "announced"
             if rules.rule_for(case, policy.days, now) is None or (
                 announced and await shared_until(kit, expiry.id) is not None
             ):
-                await _take_back(kit, expiry)
+                await forget(kit, EXPIRIES, expiry)
             elif announced:
-                await _bring_near(kit, expiry, policy, now)
-    async for expiry in lines(kit, "removing"):
+                await bring_near(kit, EXPIRIES, expiry, policy, now)
+    async for expiry in lines(kit, EXPIRIES, "removing"):
         case = await kit.documents.get(CASES, expiry.id)
         if case is None or (case.leaving is None and case.gone is None):
-            await _take_back(kit, expiry)
-
-
-async def _take_back(kit: Kit, expiry: Expiry) -> None:
-    """It stays; what somebody changed at the same moment counts."""
-    try:
-        await kit.documents.delete(EXPIRIES, expiry)
-    except VersionConflict:
-        return
-
-
-async def _bring_near(kit: Kit, expiry: Expiry, policy: Policy, now: datetime) -> None:
-    """What a clock that was ahead had announced, or put off, is announced anew."""
-    latest = now + timedelta(hours=expiry.hours or policy.undo_hours)
-    if expiry.due_at is not None and expiry.due_at <= latest:
-        return
-    _put(expiry, policy, now)
-    try:
-        await kit.documents.save(EXPIRIES, expiry)
-    except VersionConflict:
-        return
+            await forget(kit, EXPIRIES, expiry)
 
 
 async def _announce_all(kit: Kit, policy: Policy, now: datetime) -> bool:
@@ -108,7 +93,7 @@ async def _announce_all(kit: Kit, policy: Policy, now: datetime) -> bool:
     for rule, number in policy.days.items():
         if number is None:
             continue
-        async for case in _cases(kit, spare(rule, number, now)):
+        async for case in each(kit.documents, CASES, spare(rule, number, now), order="spare_since"):
             if left == 0:
                 _log.warning("retention announces no more than %s studies at a look", MOST_A_LOOK)
                 return True
@@ -129,7 +114,7 @@ async def _announce(kit: Kit, case: Case, rule: Rule, policy: Policy, now: datet
         changed_at=now, until=until, generation=case.study.generation if case.study is not None else 1,
     )  # fmt: skip
     if until is None:
-        _put(expiry, policy, now)
+        announce(expiry, policy, now)
     expiry.version = known.version if known is not None else 0
     try:
         await kit.documents.save(EXPIRIES, expiry)
@@ -138,27 +123,11 @@ async def _announce(kit: Kit, case: Case, rule: Rule, policy: Policy, now: datet
     return until is None
 
 
-def _put(expiry: Expiry, policy: Policy, now: datetime) -> None:
-    expiry.changed_at, expiry.hours, expiry.look = now, policy.undo_hours, policy.looks
-    expiry.due_at, expiry.lease_until = now + timedelta(hours=policy.undo_hours), None
-
-
 async def _catch_up(kit: Kit) -> None:
     """Cases saved by a version that did not know this yet."""
     for state in RULES:
-        async for case in _cases(kit, {"state": state}, order="arrived_at"):
+        async for case in each(kit.documents, CASES, {"state": state}, order="arrived_at"):
             before = (case.spare_since, case.bytes)
             refresh(case)
             if (case.spare_since, case.bytes) != before:
                 await kit.documents.save(CASES, case)
-
-
-async def _cases(kit: Kit, where: Where, order: str = "spare_since") -> AsyncIterator[Case]:
-    cursor = None
-    while True:
-        page = await kit.documents.find(CASES, where, order=order, limit=_PAGE, cursor=cursor)
-        for case in page.items:
-            yield case
-        cursor = page.cursor
-        if cursor is None:
-            return

@@ -49,37 +49,35 @@ class Policy(TaskDoc):
         return {"documents": self.documents_days, "quarantine": self.quarantine_days}
 
 
-class Expiry(TaskDoc):
-    """One study whose images are to go (`announced`, until `due_at`), would go but for a share link that
-    works (`shared`, until `until`), are going (`removing`), have gone (`removed`), or are kept by a person
-    (`kept`). `id` is the study's."""
+class Line(TaskDoc):
+    """What is to go, goes, went or is kept by a person."""
 
     state: str
-    generation: int = Field(default=1, description="of the study")
-    rule: str = ""
     bytes: int = 0
     changed_at: Instant
     hours: int = Field(default=0, description="it is announced for so long")
     look: int = Field(default=0, description="which of the looks announced it")
-    until: Instant | None = None
     account: str = Field(default="", description="who keeps it")
     reason: str = ""
 
 
-class FileExpiry(TaskDoc):
+class Expiry(Line):
+    """One study whose images are to go (`announced`, until `due_at`), would go but for a share link that
+    works (`shared`, until `until`), are going (`removing`), have gone (`removed`), or are kept by a person
+    (`kept`). `id` is the study's."""
+
+    generation: int = Field(default=1, description="of the study")
+    rule: str = ""
+    until: Instant | None = None
+
+
+class FileExpiry(Line):
     """The documents of one submission, or its files put aside (`rule`), that are to go (`announced`, until
     `due_at`), are going (`removing`), have gone (`removed`), or are kept by a person (`kept`)."""
 
     submission_id: str
     rule: FileRule
-    state: str
     files: int = 0
-    bytes: int = Field(default=0, description="of those that have gone")
-    changed_at: Instant
-    hours: int = Field(default=0, description="it is announced for so long")
-    look: int = Field(default=0, description="which of the looks announced it")
-    account: str = Field(default="", description="who keeps them")
-    reason: str = ""
 
     def goes_back_to(self) -> tuple[str, str]:
         return self.submission_id, ""

@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from kit.documents.port import Collection, Doc, Has, Instant
+from kit.documents.walking import each
 from kit.errors import Contended, Forbidden, NotFound, Refused, VersionConflict
 from kit.identity import Principal, token_id
 from kit.ids import secret_token
@@ -122,15 +123,11 @@ async def shares_of(kit: Kit, study_id: str) -> list[Grant]:
 
 async def shared_until(kit: Kit, study_id: str) -> datetime | None:
     """Until when the last of its links works; None where none does."""
-    now, cursor, last = kit.clock(), None, None
-    while True:
-        page = await kit.documents.find(GRANTS, {"studies": Has(study_id)}, limit=_LISTED, cursor=cursor)
-        for grant in page.items:
-            if grant.kind == "share" and grant.usable(now) and not _used_up(grant):
-                last = max(last or now, grant.expires_at)
-        cursor = page.cursor
-        if cursor is None:
-            return last
+    now, last = kit.clock(), None
+    async for grant in each(kit.documents, GRANTS, {"studies": Has(study_id)}, limit=_LISTED):
+        if grant.kind == "share" and grant.usable(now) and not _used_up(grant):
+            last = max(last or now, grant.expires_at)
+    return last
 
 
 async def revoke(kit: Kit, who: Principal, study_id: str, grant_id: str) -> None:

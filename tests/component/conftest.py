@@ -7,6 +7,8 @@ import pytest
 
 from kit.documents.served import served
 from kit.documents.sqlite import SqliteDocuments
+from services.validate import tasks
+from tests.component.validate.fragile import reads
 
 
 @pytest.fixture(autouse=True)
@@ -30,3 +32,9 @@ def only_served_queries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         watch(name)
     yield
     assert unserved == []
+
+
+@pytest.fixture
+def fragile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some contents break the reader (tests.component.validate.fragile)."""
+    monkeypatch.setattr(tasks, "read_batch", reads)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from kit.documents.port import Collection, Doc, Has, HasPrefix, Page
+from kit.documents.walking import each
 from kit.errors import VersionConflict
 from kit.identity import ACCOUNTS, Account, Principal, Role
 from kit.ids import derived_id
@@ -87,14 +88,8 @@ async def _bring(kit: Kit, collection: Collection[Kept], wanted: Kept) -> None:
 
 
 async def catch_up(kit: Kit) -> None:
-    cursor: str | None = None
-    while True:
-        page = await kit.documents.find(ACCOUNTS, limit=_PAGE, cursor=cursor)
-        for account in page.items:
-            await note(kit, account)
-        cursor = page.cursor
-        if cursor is None:
-            return
+    async for account in each(kit.documents, ACCOUNTS, limit=_PAGE):
+        await note(kit, account)
 
 
 async def _none_missing(kit: Kit) -> None:

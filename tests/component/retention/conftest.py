@@ -126,3 +126,18 @@ async def room(tmp_path: Path, helpers: Workers) -> AsyncIterator[Room]:
 async def policy(room: Room, **days: Any) -> None:
     fields = {"in_pacs_days": None, "declined_days": 30, "undo_hours": 48, **days}
     await room.retention.change(CHIEF, **fields)
+
+
+def second_delete_fails(room: Room, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Once. Returns the keys that are deleted from now on, with that one."""
+    objects, calls = type(room.kit.objects), list[str]()
+    delete = objects.delete
+
+    def fails_once(self: Any, key: str) -> None:
+        calls.append(key)
+        if len(calls) == 2:
+            raise OSError("the disk went away")
+        delete(self, key)
+
+    monkeypatch.setattr(objects, "delete", fails_once)
+    return calls

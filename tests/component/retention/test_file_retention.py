@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from kit.documents import walking
 from kit.errors import PermanentError, Stale
 from kit.ids import derived_id
 from kit.objects.port import Objects
@@ -16,16 +17,16 @@ from schemas.validate import StudyRemoved, SubmissionCleared
 from services.portal import retention_files, retention_files_ledger
 from services.portal.models import AUDIT
 from services.portal.retention_files_ledger import keep, release
-from services.portal.retention_models import FileExpiry
+from services.portal.retention_lines import lines
+from services.portal.retention_models import FILE_EXPIRIES, POLICIES, FileExpiry
 from services.portal.sharing import Wish, share
 from services.portal.tracking.handlers import study_removed
 from services.portal.tracking.models import TRACKS, Track
-from services.validate import clearing, reading, tasks
+from services.validate import clearing, tasks
 from services.validate.clearing import clear_files, submission_expired
 from services.validate.jobs import BatchJob, BatchResult
 from services.validate.models import BATCHES, TALLIES
-from services.validate.reading import read_batch
-from tests.component.retention.conftest import CHIEF, Room, policy
+from tests.component.retention.conftest import CHIEF, Room, policy, second_delete_fails
 from tests.component.validate.files import dicom
 from tests.conftest import settle
 
@@ -78,30 +79,9 @@ async def only(room: Room, topic: str) -> Any:
     return event
 
 
-def _reads(objects: Objects, job: BatchJob) -> BatchResult:
-    """As read_batch, in a house where a member with this content breaks its reader."""
-    original = reading._Reading._file
-
-    def fragile(self: reading._Reading, member: Any, record: Any) -> None:
-        if member.open(self.tar).read() == b"break":
-            raise ZeroDivisionError
-        original(self, member, record)
-
-    reading._Reading._file = fragile  # type: ignore[method-assign]
-    try:
-        return read_batch(objects, job)
-    finally:
-        reading._Reading._file = original  # type: ignore[method-assign]
-
-
-@pytest.fixture
-def fragile(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "read_batch", _reads)
-
-
 @pytest.mark.usefixtures("fragile")
 async def test_both_go_by_their_own_days_after_the_images_and_the_sums_stay(room: Room):
-    submission, _ = await left(room, "1.2.1", PDF, b"break")
+    submission, _ = await left(room, "1.2.1", PDF, b"raise")
     other = await send(room, PDF, uid="1.2.2")
     sums = Tally(sent=3, stored=1, document=1, quarantined=1)
     await room.go(days=400)
@@ -208,7 +188,7 @@ async def test_images_that_come_at_the_last_moment_keep_the_files(room: Room):
     assert kept(room, submission) == 1
     assert await room.kit.bus.read(topics=["submission-cleared"]) == []
     await room.retention.files._kit.documents.save(
-        retention_files.FILE_EXPIRIES,
+        FILE_EXPIRIES,
         FileExpiry(
             id=f"{submission}-documents", submission_id=submission, rule="documents", state="removing",
             changed_at=room.clock(),
@@ -254,16 +234,7 @@ async def test_it_ends_the_same_when_it_is_cut_off_and_told_twice(
     await policy(room, documents_days=5)
     await room.go(days=6)
     await room.go(hours=49)
-    objects, calls = type(room.kit.objects), []
-    delete = objects.delete
-
-    def fails_once(self: Any, key: str) -> None:
-        calls.append(key)
-        if len(calls) == 2:
-            raise OSError("the disk went away")
-        delete(self, key)
-
-    monkeypatch.setattr(objects, "delete", fails_once)
+    calls = second_delete_fails(room, monkeypatch)
     await room.expire()
     assert kept(room, submission) == 0
     assert len(calls) > 3
@@ -381,6 +352,7 @@ async def test_no_more_than_some_at_a_look_and_in_an_hour(room: Room, monkeypatc
     await room.go(days=2)
     monkeypatch.setattr(retention_files, "MOST_A_LOOK", 1)
     monkeypatch.setattr(retention_files_ledger, "_PAGE", 1)
+    monkeypatch.setattr(walking, "_PAGE", 1)
     await policy(room, documents_days=1)
     await room.look()
     assert len(await announced(room)) == 1
@@ -404,7 +376,7 @@ async def test_submissions_of_an_earlier_version_are_brought_along(room: Room):
     await room.kit.documents.save(TRACKS, known)
     stored = await room.retention.policy()
     stored.tracks_caught_up = False
-    await room.kit.documents.save(retention_files.POLICIES, stored)
+    await room.kit.documents.save(POLICIES, stored)
     await policy(room, documents_days=5)
     await room.go(days=6)
     assert [one.submission_id for one in await announced(room)] == [submission]
@@ -548,7 +520,7 @@ async def test_cut_off_before_its_line_said_so_a_look_does_not_lose_it(
     submission, _ = await _decided_unheard(room, hears)
     [(line, _)] = await room.retention.files.listed("removing")
     line.state = "announced"
-    await room.kit.documents.save(retention_files.FILE_EXPIRIES, line)
+    await room.kit.documents.save(FILE_EXPIRIES, line)
     await room.go(hours=1)
     [still] = await announced(room)
     await room.retention.files.expire(still)
@@ -622,7 +594,7 @@ async def test_what_was_released_while_a_look_went_on_is_not_kept(
 ):
     submission = await send(room, PDF)
     await keep(room.kit, CHIEF, submission, "documents")
-    listed = [one async for one in retention_files_ledger.lines(room.kit, "kept")]
+    listed = [one async for one in lines(room.kit, FILE_EXPIRIES, "kept")]
     await release(room.kit, CHIEF, submission, "documents")
 
     async def stale(*_: Any) -> AsyncIterator[FileExpiry]:
@@ -645,7 +617,7 @@ async def test_what_goes_while_it_is_being_kept_breaks_off_no_look(
     read = type(room.kit.documents).get
 
     async def goes_meanwhile(self: Any, collection: Any, doc_id: str) -> Any:
-        if collection is retention_files.FILE_EXPIRIES:
+        if collection is FILE_EXPIRIES:
             now = await read(self, TRACKS, submission)
             now.leaving["documents"] = room.clock()
             await self.save(TRACKS, now)
@@ -683,7 +655,7 @@ async def test_what_was_settled_after_the_clearing_is_not_said_to_have_gone(room
 async def test_an_image_put_aside_for_a_conflict_keeps_all_that_came_with_it(room: Room):
     """It lies in its study, which stays: no figure and no line counts such images."""
     changed = dicom(study="1.2.1", number=1, pixels=b"\5\6\7\x08")
-    submission = await send(room, changed, b"break", PDF, uid="1.2.1")
+    submission = await send(room, changed, b"raise", PDF, uid="1.2.1")
     tally = await room.sender.tally(submission)
     assert tally.tally.quarantined == 2
     await room.decline(tally.studies[0])
@@ -753,7 +725,7 @@ async def test_who_kept_them_while_they_were_let_go_is_heard_when_nothing_went(
     submission, _ = await _decided_unheard(room, _deaf(monkeypatch))
     [(line, _)] = await room.retention.files.listed("removing")
     line.state, line.account = "kept", "chief"
-    await room.kit.documents.save(retention_files.FILE_EXPIRIES, line)
+    await room.kit.documents.save(FILE_EXPIRIES, line)
     await room.go(hours=25)
     known = await track(room, submission)
     assert (set(known.leaving), known.kept) == ({"documents"}, [])

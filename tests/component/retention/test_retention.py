@@ -6,11 +6,12 @@ from typing import Any
 import httpx
 import pytest
 
+from kit.documents import walking
 from kit.errors import NotFound, Refused, Stale, VersionConflict
 from schemas.portal import StudyExpired
 from schemas.shapes import Study
 from schemas.validate import StudyRemoved
-from services.portal import retention, retention_ledger, retention_look
+from services.portal import retention, retention_look
 from services.portal.decisions import decide_by_person
 from services.portal.models import AUDIT, CASES
 from services.portal.retention_models import EXPIRIES, POLICIES
@@ -21,7 +22,7 @@ from services.validate.handlers import clear_removed, study_expired
 from services.validate.known import Known, KnownInstances
 from services.validate.models import STUDIES
 from services.view.models import STUDIES as VIEWED
-from tests.component.retention.conftest import CHIEF, Room, policy
+from tests.component.retention.conftest import CHIEF, Room, policy, second_delete_fails
 from tests.component.validate.files import dicom
 from tests.conftest import settle
 
@@ -223,8 +224,7 @@ async def test_no_more_than_some_are_announced_at_a_look_and_removed_in_an_hour(
     room.clock.go(days=31)
     await policy(room)
     monkeypatch.setattr(retention_look, "MOST_A_LOOK", 1)
-    monkeypatch.setattr(retention_look, "_PAGE", 1)
-    monkeypatch.setattr(retention_ledger, "_PAGE", 1)
+    monkeypatch.setattr(walking, "_PAGE", 1)
     assert len(await room.look()) == 1
     assert (await room.retention.policy()).capped == ["studies"]
     assert len(await room.look()) == 2
@@ -404,16 +404,7 @@ async def test_it_ends_the_same_when_it_is_cut_off_in_the_middle(
         if again.state == "announced":
             await room.retention.expire(again)
     else:
-        objects, calls = type(room.kit.objects), []
-        delete = objects.delete
-
-        def fails_once(self: Any, key: str) -> None:
-            calls.append(key)
-            if len(calls) == 2:
-                raise OSError("the disk went away")
-            delete(self, key)
-
-        monkeypatch.setattr(objects, "delete", fails_once)
+        second_delete_fails(room, monkeypatch)
         await room.retention.expire(expiry)
     await settle(room.kit)
     assert room.objects(study) == []

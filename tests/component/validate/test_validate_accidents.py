@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from dataclasses import replace
 
 import pytest
@@ -14,39 +13,13 @@ from kit.service import Kit
 from kit.workers import Workers
 from schemas.shapes import FileState, ObjectPart
 from schemas.upload import BatchReceived
-from services.validate import reading, tasks
+from services.validate import tasks
 from services.validate.jobs import BatchJob, BatchResult
 from services.validate.reading import read_batch
 from services.validate.settings import ValidateSettings
 from services.validate.tasks import BatchReader
 from tests.component.validate.conftest import SENDER, House, start
 from tests.component.validate.files import batch_tar, dicom
-
-
-def _reads(objects: Objects, job: BatchJob) -> BatchResult:
-    """As read_batch, in a house where a member with this content ends, or hangs, the process."""
-    original = reading._Reading._file
-
-    def fragile(self: reading._Reading, member: object, record: object) -> None:
-        data = member.open(self.tar).read()  # type: ignore[attr-defined]
-        if data == b"kill me":
-            os.kill(os.getpid(), signal.SIGKILL)
-        if data == b"hang me":
-            time.sleep(3600)
-        if data == b"raise":
-            raise ZeroDivisionError
-        original(self, member, record)  # type: ignore[arg-type]
-
-    reading._Reading._file = fragile  # type: ignore[method-assign, assignment]
-    try:
-        return read_batch(objects, job)
-    finally:
-        reading._Reading._file = original  # type: ignore[method-assign]
-
-
-@pytest.fixture
-def fragile(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "read_batch", _reads)
 
 
 @pytest.mark.usefixtures("fragile")
