@@ -135,7 +135,13 @@ async def _catch_up(kit: Kit, known: Track, policy: Policy, now: datetime) -> No
 
 async def _put(kit: Kit, line: FileExpiry) -> None:
     """In place of whatever is known of these files; what has gone stays so."""
-    await put(kit, FILE_EXPIRIES, line, lambda known: known.state == "removed", "a submission's retention")
+    await put(
+        kit,
+        FILE_EXPIRIES,
+        line,
+        lambda known: known.state == "removed",
+        Contended("a submission's retention"),
+    )
 
 
 async def _mark(kit: Kit, submission_id: str, rule: FileRule, *, kept: bool) -> None:

@@ -24,7 +24,7 @@ async def keep(kit: Kit, who: Principal, study_id: str, reason: str = "") -> Non
         id=study_id, state="kept", changed_at=kit.clock(), account=who.account.name, reason=reason[:200],
         generation=case.study.generation if case.study is not None else 1,
     )  # fmt: skip
-    await put(kit, EXPIRIES, kept, lambda known: False, "a study's retention")
+    await put(kit, EXPIRIES, kept, lambda known: False, Contended("a study's retention"))
     await _mark(kit, study_id, kept=True)
 
 
@@ -66,7 +66,7 @@ async def removed(kit: Kit, event: StudyRemoved) -> None:
     def newer(known: Expiry) -> bool:
         return known.generation >= event.generation - (known.state == "removed")
 
-    await put(kit, EXPIRIES, gone, newer, "a study's retention")
+    await put(kit, EXPIRIES, gone, newer, Contended("a study's retention"))
 
 
 async def _case(kit: Kit, study_id: str) -> Case:

@@ -65,8 +65,11 @@ async def forget(kit: Kit, collection: Collection[L], line: L) -> None:
         return
 
 
-async def put(kit: Kit, collection: Collection[L], line: L, unless: Callable[[L], bool], whose: str) -> None:
-    """In place of whatever line is known, `unless` that one stays."""
+async def put(
+    kit: Kit, collection: Collection[L], line: L, unless: Callable[[L], bool], contended: Contended
+) -> None:
+    """In place of whatever line is known, `unless` that one stays. Raises `contended` when it never comes to
+    rest."""
     for _ in range(_TRIES):
         known = await kit.documents.get(collection, line.id)
         if known is not None and unless(known):
@@ -77,7 +80,7 @@ async def put(kit: Kit, collection: Collection[L], line: L, unless: Callable[[L]
         except VersionConflict:
             continue
         return
-    raise Contended(whose)
+    raise contended
 
 
 async def may_go_on(
