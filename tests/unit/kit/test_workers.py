@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -62,7 +63,12 @@ async def test_helpers_nobody_waits_for_stand_behind() -> None:
 
 async def test_idle_helpers_end_and_start_again_when_needed(workers: Workers) -> None:
     def helpers() -> list[psutil.Process]:
-        return [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
+        found = []
+        for child in psutil.Process().children():
+            with suppress(psutil.NoSuchProcess):  # it ends at this moment
+                if "spawn_main" in " ".join(child.cmdline()):
+                    found.append(child)
+        return found
 
     before = len(helpers())
     assert await workers.run(30, double, 1) == 2
